@@ -1,0 +1,116 @@
+"""Put one scene onto another grid, resampled once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from rail_watch.grid import Grid, transformer
+from rail_watch.imagery.scene import Quality, Scene
+
+MAPPING_STEP_PX = 32
+"""Spacing of the points between which a mapping between two projections is interpolated."""
+
+
+def _same_lattice(source: Grid, target: Grid) -> bool:
+    a, b = source.transform, target.transform
+    if source.crs != target.crs:
+        return False
+    return bool(np.allclose([a.a, a.b, a.d, a.e], [b.a, b.b, b.d, b.e], rtol=1e-9, atol=0))
+
+
+def _mapping(source: Grid, target: Grid) -> NDArray[np.float64]:
+    """(2, row, column) position in the source's (row, column) of every pixel of the target."""
+    rows = np.unique(np.append(np.arange(0, target.shape[0], MAPPING_STEP_PX), target.shape[0] - 1))
+    cols = np.unique(np.append(np.arange(0, target.shape[1], MAPPING_STEP_PX), target.shape[1] - 1))
+    nodes = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float64)
+    xy = target.xy(nodes)
+    if source.crs != target.crs:
+        x, y = transformer(target.crs, source.crs).transform(xy[:, 0], xy[:, 1])
+        xy = np.stack([x, y], axis=-1)
+    placed = source.row_col(xy).reshape(len(rows), len(cols), 2)
+    fine_rows = np.interp(np.arange(target.shape[0]), rows, np.arange(len(rows)))
+    fine_cols = np.interp(np.arange(target.shape[1]), cols, np.arange(len(cols)))
+    where = np.meshgrid(fine_rows, fine_cols, indexing="ij")
+    return np.stack([ndimage.map_coordinates(placed[..., axis], where, order=1) for axis in (0, 1)])
+
+
+def _filled(band: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Replace missing values by the nearest one measured, so that splines do not ring at the edge."""
+    if not missing.any():
+        return band
+    if missing.all():
+        return np.zeros_like(band)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return band[tuple(nearest)]
+
+
+def regrid(
+    scene: Scene, grid: Grid, *, bands: tuple[str, ...], shift_px: tuple[float, float] = (0.0, 0.0)
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Resample a scene onto a grid, taking out a shift.
+
+    Parameters
+    ----------
+    scene : what was read.
+    grid : the target.
+    bands : which of the scene's bands, in which order.
+    shift_px : (row, column) by which features appear displaced, in pixels of the target.
+
+    Returns
+    -------
+    pixels : (band, row, column) float32, NaN where nothing was measured.
+    quality : (row, column) uint8 of `Quality`, nearest neighbour.
+    """
+    source = scene.pixels[[scene.bands.index(name) for name in bands]]
+    missing = ~np.isfinite(source).all(axis=0)
+    if _same_lattice(scene.grid, grid):
+        corner = scene.grid.row_col(grid.xy(np.array([0.0, 0.0]))) + np.asarray(shift_px)
+        return _translated(source, scene.quality, missing, corner, grid.shape)
+    where = _mapping(scene.grid, grid)
+    step = np.array([where[:, 1, 0] - where[:, 0, 0], where[:, 0, 1] - where[:, 0, 0]]).T
+    where += (step @ np.asarray(shift_px))[:, None, None]
+    pixels = np.stack(
+        [
+            ndimage.map_coordinates(_filled(b, missing), where, order=3, mode="nearest", output=np.float32)
+            for b in source
+        ]
+    )
+    outside = int(Quality.OUTSIDE)
+    quality = ndimage.map_coordinates(scene.quality, where, order=0, mode="constant", cval=outside)
+    return _masked(pixels, quality)
+
+
+def _translated(
+    source: NDArray[np.float32],
+    quality: NDArray[np.uint8],
+    missing: NDArray[np.bool_],
+    corner: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Cut a window whose first pixel lies at a fractional `corner` (row, column) of the source."""
+    whole = np.round(corner).astype(int)
+    fraction = corner - whole
+    moved = source
+    if np.abs(fraction).max() > 1e-4:
+        bands = [
+            ndimage.shift(_filled(b, missing), -fraction, order=3, mode="nearest", output=np.float32) for b in source
+        ]
+        moved = np.stack(bands)
+    pixels = np.full((len(source), *shape), np.nan, dtype=np.float32)
+    out_quality = np.full(shape, int(Quality.OUTSIDE), dtype=np.uint8)
+    rows = slice(max(0, -whole[0]), min(shape[0], quality.shape[0] - whole[0]))
+    cols = slice(max(0, -whole[1]), min(shape[1], quality.shape[1] - whole[1]))
+    if rows.start < rows.stop and cols.start < cols.stop:
+        from_rows = slice(rows.start + whole[0], rows.stop + whole[0])
+        from_cols = slice(cols.start + whole[1], cols.stop + whole[1])
+        pixels[:, rows, cols] = moved[:, from_rows, from_cols]
+        out_quality[rows, cols] = quality[from_rows, from_cols]
+    return _masked(pixels, out_quality)
+
+
+def _masked(pixels: NDArray[np.float32], quality: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    nothing = np.isin(quality, (Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED))
+    pixels[:, nothing] = np.nan
+    return pixels, quality
