@@ -36,7 +36,7 @@ def _mapping(source: Grid, target: Grid) -> NDArray[np.float64]:
     return np.stack([ndimage.map_coordinates(placed[..., axis], where, order=1) for axis in (0, 1)])
 
 
-def _filled(band: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+def filled(band: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Replace missing values by the nearest one measured, so that splines do not ring at the edge."""
     if not missing.any():
         return band
@@ -73,7 +73,7 @@ def regrid(
     where += (step @ np.asarray(shift_px))[:, None, None]
     pixels = np.stack(
         [
-            ndimage.map_coordinates(_filled(b, missing), where, order=3, mode="nearest", output=np.float32)
+            ndimage.map_coordinates(filled(b, missing), where, order=3, mode="nearest", output=np.float32)
             for b in source
         ]
     )
@@ -95,7 +95,7 @@ def _translated(
     moved = source
     if np.abs(fraction).max() > 1e-4:
         bands = [
-            ndimage.shift(_filled(b, missing), -fraction, order=3, mode="nearest", output=np.float32) for b in source
+            ndimage.shift(filled(b, missing), -fraction, order=3, mode="nearest", output=np.float32) for b in source
         ]
         moved = np.stack(bands)
     pixels = np.full((len(source), *shape), np.nan, dtype=np.float32)

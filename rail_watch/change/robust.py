@@ -1,0 +1,114 @@
+"""Robust statistics over scenes: what most looks agree on, whatever stands there on some of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Array = NDArray[np.float32]
+
+MAD_TO_SIGMA = 1.4826
+
+
+def weighted_median(values: Array, weights: Array) -> Array:
+    """Return the weighted median over the first axis.
+
+    Parameters
+    ----------
+    values, weights : (time, …) of one shape; a weight of 0 (or a value that is not finite) takes no part.
+
+    Returns
+    -------
+    (…) float32, NaN where no weight is left. Between the two values that share the middle their mean is taken,
+    so equal weights give the usual median.
+    """
+    weights = np.where(np.isfinite(values), weights, 0).astype(np.float32)
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    mass = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    total = mass[-1]
+    low = np.argmax(mass >= 0.5 * total * (1 - 1e-6), axis=0)
+    high = np.argmax(mass > 0.5 * total * (1 + 1e-6), axis=0)
+    first = np.take_along_axis(ordered, low[None], axis=0)[0]
+    second = np.take_along_axis(ordered, high[None], axis=0)[0]
+    return np.where(total > 0, 0.5 * (first + second), np.nan).astype(np.float32)
+
+
+def spread(values: Array, *, axis: int | tuple[int, ...] | None = None) -> NDArray[np.float64]:
+    """Robust standard deviation about zero of values that should be near zero: 1.4826 times the median size."""
+    with np.errstate(all="ignore"):
+        return np.asarray(MAD_TO_SIGMA * np.nanmedian(np.abs(values), axis=axis), dtype=np.float64)
+
+
+def half_sample_mode(values: NDArray[np.float64]) -> float:
+    """Mode of a sample by repeated halving (Bickel and Fruehwirth, Comput. Stat. Data Anal. 2006)."""
+    ordered = np.sort(values[np.isfinite(values)])
+    if len(ordered) == 0:
+        return float("nan")
+    while len(ordered) > 3:
+        half = (len(ordered) + 1) // 2
+        widths = ordered[half - 1 :] - ordered[: len(ordered) - half + 1]
+        start = int(np.argmin(widths))
+        ordered = ordered[start : start + half]
+    return float(np.mean(ordered))
+
+
+def line_fit(x: NDArray[np.float64], y: NDArray[np.float64], *, rounds: int = 15) -> tuple[float, float, float]:
+    """Fit y = gain * x + offset, robust to a third of the points being changed.
+
+    Iteratively reweighted least squares with Tukey weights, started from the quartiles of both samples.
+
+    Returns
+    -------
+    gain, offset, sigma : sigma is the robust residual spread.
+    """
+    low_x, high_x = np.percentile(x, [25, 75])
+    low_y, high_y = np.percentile(y, [25, 75])
+    correlation = np.corrcoef(x, y)[0, 1] if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0
+    gain = (high_y - low_y) / max(high_x - low_x, 1e-9) * max(float(np.nan_to_num(correlation)), 0.0)
+    offset = float(np.median(y - gain * x))
+    sigma = float(spread((y - gain * x - offset).astype(np.float32)))
+    for _ in range(rounds):
+        residual = y - gain * x - offset
+        sigma = max(float(MAD_TO_SIGMA * np.median(np.abs(residual))), 1e-9)
+        weight = np.clip(1 - (residual / (4.685 * sigma)) ** 2, 0, None) ** 2
+        total = weight.sum()
+        mean_x, mean_y = (weight @ x) / total, (weight @ y) / total
+        variance = weight @ (x - mean_x) ** 2
+        new_gain = float(weight @ ((x - mean_x) * (y - mean_y)) / max(variance, 1e-12))
+        step = abs(new_gain - gain)
+        gain, offset = new_gain, float(mean_y - new_gain * mean_x)
+        if step < 1e-5 * max(abs(gain), 1e-3):
+            break
+    return gain, offset, sigma
+
+
+def robust_covariance(points: NDArray[np.float64], *, keep: float = 0.6, rounds: int = 10) -> NDArray[np.float64]:
+    """Covariance about zero of the quieter share of points, scaled to be right for a Gaussian.
+
+    Concentration steps of the fast MCD (Rousseeuw and Van Driessen, Technometrics 1999) with a known centre of 0:
+    the share `keep` with the smallest Mahalanobis distance is kept, its covariance computed, and again.
+
+    Parameters
+    ----------
+    points : (n, d)
+    """
+    dims = points.shape[1]
+    scale = np.maximum(spread(points.astype(np.float32), axis=0), 1e-6)
+    covariance = np.diag(scale**2)
+    count = max(int(keep * len(points)), min(dims + 1, len(points)))
+    cut = special.chdtri(dims, 1 - keep)
+    inside = special.chdtr(dims + 2, cut) / keep
+    floor = np.diag((0.05 * scale) ** 2)
+    for _ in range(rounds):
+        distance = np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance + floor), points)
+        near = points[np.argpartition(distance, count - 1)[:count]]
+        covariance = near.T @ near / (count * inside)
+    return covariance + floor
+
+
+def whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d, d) matrix W with W C W' = 1, symmetric (so that a band stays mostly itself)."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors @ np.diag(1 / np.sqrt(np.maximum(values, 1e-12))) @ vectors.T)

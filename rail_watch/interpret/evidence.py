@@ -1,0 +1,159 @@
+"""Evidence for a train, step by step along a track: a log-likelihood ratio over the cross-section.
+
+Each sample across the track is compared under two accounts of it: the empty track (sunlit, or in the shadow of
+something known), and the same with a railcar on it, which covers its footprint with a colour of its own and throws
+the shadow that the sun of that minute must throw. Both are Student-t densities over the bands, whitened so that the
+scene's own noise is 1 (Lange, Little and Taylor, JASA 1989, for the robust likelihood). Samples of other trains and
+their shadows are explained by those before this track is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, LONGEST_SHADOW_M, Sun, coverage
+
+Array = NDArray[np.float32]
+
+TAIL = 5.0
+"""Degrees of freedom of the Student-t: real ground has more outliers than a Gaussian."""
+CLIP = 6.0
+"""No single sample says more than this."""
+
+
+@dataclass(frozen=True)
+class Shade:
+    """What the scene's shadows look like: shaded = dark + ratio * (lit - dark)."""
+
+    ratio: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """One strip at one scene, in the scene's noise units and rotated so that noise is 1 and railcar colours diagonal."""
+
+    z: Array
+    """(B, S, O) observed minus predicted for sunlit empty ground."""
+    lit: Array
+    """(B, S, O) predicted minus the scene's dark level, in the same units: what a full shadow would take away."""
+    valid: NDArray[np.bool_]
+    """(S, O)"""
+    colour: Array
+    """(B,) variance of railcar colours about the ground's, in the same units."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """What other trains do to the samples of a strip."""
+
+    cover: Array
+    """(S, O) 0 to 1, share of the sample covered by another train."""
+    shade: Array
+    """(S, O) 0 to 1, share of the sample in the known shadow of another train."""
+
+
+def log_density(r: Residual, cover: Array, shade: Array, *, scene: Shade) -> Array:
+    """(S, O) log density of each sample under a share of cover and of shade, up to a constant."""
+    open_shade = shade * (1 - cover)
+    quadratic = np.zeros(r.valid.shape, dtype=np.float32)
+    log_determinant = np.zeros(r.valid.shape, dtype=np.float32)
+    for z, lit, k in zip(r.z, r.lit, r.colour, strict=True):
+        variance = 1 + cover**2 * k + (scene.sigma * open_shade * lit) ** 2
+        quadratic += (z + (1 - scene.ratio) * open_shade * lit) ** 2 / variance
+        log_determinant += np.log(variance)
+    dims = len(r.colour)
+    return np.asarray(-0.5 * log_determinant - 0.5 * (TAIL + dims) * np.log1p(quadratic / TAIL), dtype=np.float32)
+
+
+def _columns(r: Residual, others: Others, index: NDArray[np.int_]) -> tuple[Residual, Others]:
+    part = Residual(r.z[..., index], r.lit[..., index], r.valid[:, index], r.colour)
+    return part, Others(others.cover[:, index], others.shade[:, index])
+
+
+def shadow_band(across_m: NDArray[np.float64], sun: Sun, height_m: float, *, blur_m: float) -> Array:
+    """(O,) share of each sample in the shadow of a train of this height on this track."""
+    width = min(height_m * sun.across, LONGEST_SHADOW_M)
+    if sun.side == 0 or width < 0.3:
+        return np.zeros(len(across_m), dtype=np.float32)
+    return coverage(sun.side * across_m, HALF_WIDTH_M, HALF_WIDTH_M + width, blur_m=blur_m)
+
+
+def _sheared(
+    values: Array, across_m: NDArray[np.float64], sun: Sun, step_m: float
+) -> Array:
+    """Bring each sample of a shadow back to the step of the train that throws it."""
+    out = values.copy()
+    for column, across in enumerate(across_m):
+        beyond = sun.side * across - HALF_WIDTH_M
+        shift = int(round(sun.shear * beyond / step_m)) if sun.side and beyond > 0 else 0
+        if shift:
+            out[:, column] = 0
+            if shift > 0:
+                out[:-shift, column] = values[shift:, column]
+            else:
+                out[-shift:, column] = values[:shift, column]
+    return out
+
+
+def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, scene: Shade, step_m: float) -> Array:
+    """(S,) probability that the track lies in the shadow of something not known, from the ground on its sunward side.
+
+    A shadow that reaches the footprint has crossed the gap beside it first; a dark railcar leaves that gap sunlit.
+    """
+    toward = -sun.side * across_m
+    index = np.flatnonzero((toward >= HALF_WIDTH_M + 0.3) & (toward <= HALF_WIDTH_M + 1.8))
+    if sun.side == 0 or len(index) == 0:
+        return np.full(len(r.valid), 0.02, dtype=np.float32)
+    part = Residual(r.z[..., index], r.lit[..., index], r.valid[:, index], r.colour)
+    zero, one = np.zeros(part.valid.shape, dtype=np.float32), np.ones(part.valid.shape, dtype=np.float32)
+    gain = log_density(part, zero, one, scene=scene) - log_density(part, zero, zero, scene=scene)
+    gain = np.where(part.valid, np.clip(gain, -3, 3), 0).sum(axis=1) / 2
+    logit = -4 + np.clip(ndimage.uniform_filter1d(gain, max(1, round(3 / step_m))), 0, 7)
+    return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float32)
+
+
+def train_evidence(
+    r: Residual, others: Others, across_m: NDArray[np.float64], *, sun: Sun, scene: Shade, resolution: tuple[float, float]
+) -> tuple[Array, NDArray[np.intp]]:
+    """Log-likelihood ratio of a train against empty track at each step.
+
+    Parameters
+    ----------
+    r, others : the strip at this scene.
+    across_m : (O,) offsets of the samples.
+    sun, scene : direction and depth of shadows.
+    resolution : (GSD, step along the track), metres.
+
+    Returns
+    -------
+    (S,) log-likelihood ratio, (S,) index into `HEIGHTS_M` of the height that explains the shadow best.
+    """
+    gsd_m, step_m = resolution
+    blur = 0.5 * gsd_m
+    footprint = coverage(across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur)
+    bands = [shadow_band(across_m, sun, h, blur_m=blur) for h in HEIGHTS_M]
+    used = np.flatnonzero((footprint > 0.05) | (bands[-1] > 0.05))
+    part, around = _columns(r, others, used)
+    fine = gsd_m <= 1.3
+    empty = log_density(part, around.cover, around.shade, scene=scene)
+    if fine:
+        chance = unknown_shade(r, across_m, sun, scene=scene, step_m=step_m)[:, None]
+        shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), scene=scene)
+        empty = np.logaddexp(empty + np.log1p(-chance), shaded + np.log(chance))
+    per_sample = (1.3 * gsd_m) ** 2 / (step_m * (across_m[1] - across_m[0]))
+    scores = []
+    for band in bands:
+        own_cover = np.maximum(around.cover, footprint[used])
+        own_shade = np.maximum(around.shade, band[used])
+        ratio = log_density(part, own_cover, own_shade, scene=scene) - empty
+        ratio = np.where(part.valid, np.clip(ratio, -CLIP, CLIP), 0) / max(per_sample, 1.0)
+        scores.append(_sheared(ratio, across_m[used], sun, step_m).sum(axis=1))
+    table = np.stack(scores)
+    smooth = ndimage.uniform_filter1d(table, max(1, round(9 / step_m)), axis=1, mode="nearest")
+    best = np.argmax(smooth, axis=0)
+    return table[best, np.arange(table.shape[1])].astype(np.float32), best

@@ -1,0 +1,329 @@
+"""All tracks of a site at all scenes of one sensor, solved together.
+
+Round by round: what empty track looks like (a weighted median over scenes), how each scene differs from it as a whole
+(gain, offset, noise), and which steps of which track carry a train. What a round finds occupied or shaded takes no
+part in the next round's picture of empty track, so that a track that is full most of the time does not become its own
+baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, special
+
+from rail_watch.aoi.site import Site
+from rail_watch.change.radiometry import Radiometry
+from rail_watch.change.robust import line_fit, robust_covariance, spread, weighted_median, whitening
+from rail_watch.imagery.scene import Quality
+from rail_watch.interpret.emptiness import footprint_colours, likeness_to_ballast
+from rail_watch.interpret.evidence import Others, Residual, Shade, train_evidence
+from rail_watch.interpret.segments import segments
+from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, LONGEST_SHADOW_M, Sun, mean_heading, sun_on_track, sun_over
+from rail_watch.interpret.strips import FINE_GSD_M, Neighbour, Strip, neighbours
+from rail_watch.prepare.stack import Stack
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+ROUNDS = 3
+MASKED = 1e-3
+"""Weight of a sample thought to be covered or shaded: it speaks only where nothing else does."""
+
+
+@dataclass
+class Yard:
+    """The working solution; every list runs over strips."""
+
+    gsd_m: float
+    strips: Sequence[Strip]
+    near: list[list[Neighbour]]
+    suns: list[list[Sun]]
+    """[strip][scene]"""
+    usable: list[Mask]
+    """(T, S, O) can be judged."""
+    radiometry: Radiometry
+    empty: list[Array]
+    """(T, S) weight of each step as a picture of empty track."""
+    occupied: list[Mask]
+    """(T, S)"""
+    height: list[NDArray[np.intp]]
+    """(T, S) index into HEIGHTS_M"""
+    variance: list[Array]
+    """(S, O) how much noisier than the yard's mean a sample is over time."""
+    baseline: list[Array]
+    """(B, S, O) empty track, in the reference scene's units."""
+    score: list[Array]
+    """(T, S) log-likelihood ratio."""
+    shade: list[Shade]
+    """Per scene."""
+
+    @property
+    def times(self) -> int:
+        return len(self.strips[0].pixels)
+
+
+def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Radiometry) -> Yard:
+    """Set up the solution before anything has been found."""
+    centre = site.polygon.centroid
+    suns = []
+    for strip in strips:
+        heading = mean_heading(strip.heading_deg)
+        suns.append([sun_on_track(*sun_over(ref, (centre.x, centre.y)), heading) for ref in stack.scenes])
+    usable = [
+        np.isin(s.quality, (Quality.CLEAR, Quality.SNOW)) & np.isfinite(s.pixels).all(axis=1) & ~s.roofed[None, :, None]
+        for s in strips
+    ]
+    times = len(stack.scenes)
+    colours = [footprint_colours(s, u, radiometry) for s, u in zip(strips, usable, strict=True)]
+    empty = likeness_to_ballast(colours, strips) if stack.gsd_m <= FINE_GSD_M else [np.ones(c.shape[:2]) for c in colours]
+    return Yard(
+        gsd_m=stack.gsd_m,
+        strips=strips,
+        near=[neighbours(strips, k) for k in range(len(strips))],
+        suns=suns,
+        usable=usable,
+        radiometry=radiometry,
+        empty=[e.astype(np.float32) for e in empty],
+        occupied=[np.zeros((times, len(s.along_m)), dtype=bool) for s in strips],
+        height=[np.zeros((times, len(s.along_m)), dtype=np.intp) for s in strips],
+        variance=[np.ones(s.where.shape[:2], dtype=np.float32) for s in strips],
+        baseline=[np.zeros(s.pixels.shape[1:], dtype=np.float32) for s in strips],
+        score=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
+        shade=[Shade(0.4, 0.15)] * times,
+    )
+
+
+def others_at(yard: Yard, k: int, t: int) -> Others:
+    """What the trains found so far on other tracks do to the samples of strip k at scene t."""
+    shape = yard.usable[k].shape[1:]
+    cover, shade = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    blur = 0.5 * yard.gsd_m
+    for near in yard.near[k]:
+        taken = yard.occupied[near.index][t]
+        if not taken.any():
+            continue
+        finite = np.isfinite(near.offset_m)
+        offset = np.where(finite, near.offset_m, 1e3)
+        there = taken[near.step] & finite
+        half = special.ndtr((offset + HALF_WIDTH_M) / blur) - special.ndtr((offset - HALF_WIDTH_M) / blur)
+        cover = np.maximum(cover, np.where(there, half, 0).astype(np.float32))
+        shade = np.maximum(shade, _thrown(yard, near, t, offset, blur))
+    return Others(cover, shade)
+
+
+def _thrown(yard: Yard, near: Neighbour, t: int, offset: NDArray[np.float64], blur: float) -> Array:
+    """Share of each sample in the shadow of the trains of one other track."""
+    sun = yard.suns[near.index][t]
+    if sun.side == 0:
+        return np.zeros(offset.shape, dtype=np.float32)
+    strip = yard.strips[near.index]
+    beyond = sun.side * offset - HALF_WIDTH_M
+    shift = np.round(sun.shear * np.clip(beyond, 0, LONGEST_SHADOW_M) / strip.step_m).astype(int)
+    source = near.step - shift
+    inside = (source >= 0) & (source < len(strip.along_m))
+    source = np.clip(source, 0, len(strip.along_m) - 1)
+    taken = yard.occupied[near.index][t][source] & inside
+    heights = np.asarray(HEIGHTS_M)[yard.height[near.index][t]][source]
+    width = np.minimum(heights * sun.across, LONGEST_SHADOW_M)
+    share = special.ndtr(beyond / blur) - special.ndtr((beyond - width) / blur)
+    return np.where(taken, np.clip(share, 0, 1), 0).astype(np.float32)
+
+
+def own_shadow(yard: Yard, k: int, t: int) -> Array:
+    """(S, O) share of each sample in the shadow of the strip's own trains."""
+    strip = yard.strips[k]
+    steps = np.broadcast_to(np.arange(len(strip.along_m))[:, None], strip.where.shape[:2])
+    offsets = np.broadcast_to(strip.across_m[None, :], steps.shape)
+    return _thrown(yard, Neighbour(k, steps.astype(np.int32), offsets.astype("f4")), t, offsets, 0.5 * yard.gsd_m)
+
+
+def update_baseline(yard: Yard) -> None:
+    """Weighted median over scenes of what each sample shows in the reference's units, trains and shadows left out."""
+    radiometry = yard.radiometry
+    # A scene whose ground says little of the reference's (snow) or is noisy speaks with a small voice.
+    noise = np.where(np.isfinite(radiometry.sigma), radiometry.sigma, np.inf) / np.maximum(radiometry.gain, 1e-3)
+    noise = noise.mean(axis=1)
+    typical = float(np.median(noise[np.isfinite(noise)])) if np.isfinite(noise).any() else 1.0
+    precision = 1 / (1 + (noise / max(2 * typical, 1e-9)) ** 2)
+    for k, strip in enumerate(yard.strips):
+        weights = np.empty(yard.usable[k].shape, dtype=np.float32)
+        near = np.abs(strip.across_m) <= HALF_WIDTH_M + 0.5 * yard.gsd_m
+        for t in range(yard.times):
+            others = others_at(yard, k, t)
+            own = yard.occupied[k][t][:, None] & near
+            hidden = (others.cover > 0.1) | (others.shade > 0.2) | own | (own_shadow(yard, k, t) > 0.2)
+            weights[t] = precision[t] * np.where(hidden, MASKED, 1.0)
+            weights[t][:, near] *= yard.empty[k][t][:, None]
+        weights *= yard.usable[k]
+        for b in range(strip.pixels.shape[1]):
+            gain = np.maximum(radiometry.gain[:, b], 0.05)[:, None, None]
+            values = (strip.pixels[:, b] - radiometry.offset[:, b][:, None, None]) / gain
+            yard.baseline[k][b] = weighted_median(values.astype(np.float32), weights)
+
+
+@dataclass(frozen=True)
+class SceneModel:
+    """How one scene renders empty ground: level, offset, dark level and noise per band."""
+
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    dark: NDArray[np.float64]
+    transform: NDArray[np.float64]
+    """(B, B) residual to noise units, rotated so that railcar colours are diagonal."""
+    colour: Array
+
+
+def scene_model(yard: Yard, t: int) -> SceneModel | None:
+    """Fit one scene to the baseline over ground not known to be covered; None where nothing can be seen."""
+    parts_x, parts_y, parts_v, parts_core = [], [], [], []
+    core_width = max(2.5, 0.6 * yard.gsd_m)
+    for k, strip in enumerate(yard.strips):
+        others = others_at(yard, k, t)
+        free = yard.usable[k][t] & (others.cover < 0.1) & (others.shade < 0.2) & (own_shadow(yard, k, t) < 0.2)
+        free &= np.abs(strip.across_m)[None, :] <= max(6.0, yard.gsd_m)
+        free &= ~(yard.occupied[k][t][:, None] & (np.abs(strip.across_m) <= HALF_WIDTH_M + 0.7 * yard.gsd_m)[None, :])
+        free &= np.isfinite(yard.baseline[k]).all(axis=0)
+        index = np.flatnonzero(free)
+        index = index[:: max(1, len(index) * len(yard.strips) // 20_000)]
+        bands = len(strip.pixels[t])
+        parts_x.append(yard.baseline[k].reshape(bands, -1)[:, index])
+        parts_y.append(strip.pixels[t].reshape(bands, -1)[:, index])
+        parts_v.append(yard.variance[k].ravel()[index])
+        parts_core.append(np.broadcast_to(np.abs(strip.across_m) <= core_width, free.shape).ravel()[index])
+    x, y = np.concatenate(parts_x, axis=1).astype(np.float64), np.concatenate(parts_y, axis=1).astype(np.float64)
+    if x.shape[1] < 40:
+        return None
+    radiometry = yard.radiometry
+    gain, offset = radiometry.gain[t].copy(), radiometry.offset[t].copy()
+    for b in range(len(x)):
+        gain[b], offset[b] = _refined(x[b], y[b], (float(gain[b]), float(offset[b])))
+    residual = (y - gain[:, None] * x - offset[:, None]) / np.sqrt(np.concatenate(parts_v))
+    core = np.concatenate(parts_core)
+    level = np.maximum(np.median(y, axis=1) - radiometry.dark[t], 1e-6)
+    quiet = residual[:, core] if core.sum() >= 40 else residual
+    covariance = robust_covariance(quiet.T) + np.diag((0.012 * level) ** 2)
+    return SceneModel(gain, offset, radiometry.dark[t], *_noise_units(covariance, level))
+
+
+def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float]) -> tuple[float, float]:
+    """Gain and offset near tracks where they describe the ground there better than those of the whole site."""
+    gain, offset, _sigma = line_fit(x, y)
+    if not gain > 0:
+        return start
+    better = float(spread((y - gain * x - offset).astype(np.float32)))
+    before = float(spread((y - start[0] * x - start[1]).astype(np.float32)))
+    return (gain, offset) if better < before else start
+
+
+def _noise_units(
+    covariance: NDArray[np.float64], level: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Array]:
+    """Transform that makes noise 1 and the spread of railcar colours diagonal, and that spread's variances.
+
+    Railcars are brighter or darker than the ground by half its level, all bands together, and differ from it in colour
+    by a sixth of it.
+    """
+    colours = 0.25 * np.outer(level, level) + np.diag((0.16 * level) ** 2)
+    white = whitening(covariance)
+    values, vectors = np.linalg.eigh(white @ colours @ white.T)
+    return vectors.T @ white, np.maximum(values, 1e-3).astype(np.float32)
+
+
+def residual_at(yard: Yard, model: SceneModel, k: int, t: int) -> Residual:
+    """One strip at one scene in noise units."""
+    strip = yard.strips[k]
+    predicted = model.gain[:, None, None] * yard.baseline[k] + model.offset[:, None, None]
+    valid = yard.usable[k][t] & np.isfinite(predicted).all(axis=0)
+    scale = 1 / np.sqrt(yard.variance[k])
+    transform = model.transform.astype(np.float32)
+    difference = np.where(valid, strip.pixels[t] - predicted, 0).astype(np.float32) * scale
+    lit = np.where(valid, np.maximum(predicted - model.dark[:, None, None], 0), 0).astype(np.float32) * scale
+    z = np.tensordot(transform, difference, axes=1)
+    return Residual(z, np.tensordot(transform, lit, axes=1), valid, model.colour)
+
+
+def update_variance(yard: Yard, models: Sequence[SceneModel | None]) -> None:
+    """How noisy each sample is over time (edges, rails, what moves), shrunk towards 1 when there are few scenes."""
+    dims = yard.strips[0].pixels.shape[1]
+    middle = float(special.chdtri(dims, 0.5))
+    for k, strip in enumerate(yard.strips):
+        energy = np.full(yard.usable[k].shape, np.nan, dtype=np.float32)
+        weights = np.zeros_like(energy)
+        near = np.abs(strip.across_m) <= HALF_WIDTH_M + 0.5 * yard.gsd_m
+        for t, model in enumerate(models):
+            if model is None:
+                continue
+            r = residual_at(yard, model, k, t)
+            others = others_at(yard, k, t)
+            hidden = (others.cover > 0.1) | (others.shade > 0.2) | (own_shadow(yard, k, t) > 0.2)
+            hidden |= yard.occupied[k][t][:, None] & near
+            energy[t] = (r.z**2).sum(axis=0) * yard.variance[k]
+            weights[t] = r.valid * np.where(hidden, MASKED, 1.0)
+        count = (weights > 0.5).sum(axis=0)
+        median = np.nan_to_num(weighted_median(energy, weights), nan=middle) / middle
+        raw = (np.maximum(count - 1, 0) * median + 4.0) / (np.maximum(count - 1, 0) + 4.0)
+        raw = ndimage.uniform_filter(raw, (3, 3), mode="nearest") if yard.gsd_m <= FINE_GSD_M else raw
+        yard.variance[k] = np.clip(raw, 0.5, 12).astype(np.float32)
+
+
+def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
+    """Ask every track of every scene for trains, from the sunward side on, twice over."""
+    for t, model in enumerate(models):
+        if model is None:
+            continue
+        residuals = [residual_at(yard, model, k, t) for k in range(len(yard.strips))]
+        for k in range(len(yard.strips)):
+            yard.occupied[k][t] = False
+        for sweep in range(2):
+            for k in _order(yard, t, sweep):
+                _ask(yard, residuals[k], k, t)
+
+
+def _ask(yard: Yard, r: Residual, k: int, t: int) -> None:
+    strip = yard.strips[k]
+    score, height = train_evidence(
+        r,
+        others_at(yard, k, t),
+        strip.across_m,
+        sun=yard.suns[k][t],
+        scene=yard.shade[t],
+        resolution=(yard.gsd_m, strip.step_m),
+    )
+    yard.score[k][t] = score
+    yard.height[k][t] = height
+    taken = np.zeros(len(score), dtype=bool)
+    for first, last in segments(score, strip.step_m, gsd_m=yard.gsd_m):
+        taken[first:last] = True
+    yard.occupied[k][t] = taken
+
+
+def _order(yard: Yard, t: int, sweep: int) -> list[int]:
+    """Tracks from the sunward side; in the second sweep from the strongest evidence."""
+    if sweep:
+        strength = [-float(np.where(o[t], s[t], 0).sum()) for o, s in zip(yard.occupied, yard.score, strict=True)]
+        return list(np.argsort(strength, kind="stable"))
+    sun = yard.suns[0][t]
+    heading = np.radians(mean_heading(yard.strips[0].heading_deg))
+    left = np.array([-np.cos(heading), np.sin(heading)])
+    places = [float(s.where[len(s.along_m) // 2, len(s.across_m) // 2] @ left) * sun.side for s in yard.strips]
+    return list(np.argsort(places, kind="stable"))
+
+
+def solve(yard: Yard) -> list[SceneModel | None]:
+    """Run the rounds; returns each scene's model (None where nothing of the tracks can be seen)."""
+    models: list[SceneModel | None] = []
+    for round_number in range(ROUNDS):
+        update_baseline(yard)
+        models = [scene_model(yard, t) for t in range(yard.times)]
+        update_variance(yard, models)
+        models = [scene_model(yard, t) for t in range(yard.times)]
+        update_trains(yard, models)
+        if round_number == 0:
+            yard.empty = [np.where(o, 0.05, np.maximum(e, 0.3)) for e, o in zip(yard.empty, yard.occupied, strict=True)]
+        else:
+            yard.empty = [np.ones_like(e) for e in yard.empty]
+    return models
