@@ -1,0 +1,420 @@
+"""The before/after pair: the same stretch in the previous clear look and in the scene, with what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from rail_watch.aoi.site import Site
+from rail_watch.observe.records import Observation, SceneRecord
+from rail_watch.report import furniture
+from rail_watch.report.caption import Caption, clock, label, sensor
+from rail_watch.report.labels import Label, Placed, Room, clutter_raster, place, spread
+from rail_watch.report.names import clean, drawable, shorten
+from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
+from rail_watch.report.stretch import Frame, View, track_in, veiled
+from rail_watch.sun import SunPosition, sun_position
+
+Floats = NDArray[np.float64]
+
+WIDTH = 2000
+MARGIN = 44
+GUTTER = 170
+"""Room at the pictures' sides for track names."""
+GAP = 26
+STACK_BELOW = 0.45
+"""Stretches flatter than this are set one above the other, others side by side."""
+TALLEST_SINGLE = 1000
+STRIP = 52
+BAND_HEIGHT = 62
+LOCATOR = (360, 290)
+MOST_LABELS = {"after": 10, "before": 6}
+COLOURS = {"train": "#ffd400", "train-on-bridge": "#ffd400", "cargo": "#4cc9f0", "change": "#ff8fd8"}
+"""Yellow, sky blue, pink: apart for every common kind of colour blindness, and apart in grey by their dashes."""
+KIND_DASHES: dict[str, tuple[float, ...] | None] = {"cargo": None, "change": (1.2, 1.6)}
+GONE_DASH = (4.5, 2.6)
+TITLE, BODY, SMALL = Ink(13, bold=True), Ink(8.2), Ink(6.8, "#57606a")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One scene in the figure's frame."""
+
+    record: SceneRecord
+    view: View
+    observations: tuple[Observation, ...]
+    """What was seen in it inside the frame, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Everything a figure shows."""
+
+    site: Site
+    frame: Frame
+    after: Shot
+    before: Shot | None
+    caption: Caption
+
+
+def picture_columns(frame: Frame, *, pair: bool, named: bool) -> int:
+    """Width of each picture in pixels: side by side or stacked by the stretch's shape."""
+    ratio = frame.width_m / frame.length_m
+    room = WIDTH - 2 * (GUTTER if named else MARGIN)
+    if pair and ratio > STACK_BELOW:
+        return (room - GAP) // 2
+    return int(min(room, TALLEST_SINGLE / ratio))
+
+
+def draw(pair: Pair) -> NDArray[np.uint8]:
+    """Draw the figure; (row, column, 3)."""
+    rows, cols = pair.frame.shape
+    shots = [("before", pair.before)] if pair.before else []
+    panels = [*shots, ("after", pair.after)]
+    beside = pair.before is not None and cols <= (WIDTH - 2 * MARGIN - GAP) // 2
+    strip = STRIP * (2 if beside else 1) - (12 if beside else 0)
+    head = (BAND_HEIGHT if pair.caption.simulated else 0) + 84
+    tall = head + (rows + strip + GAP) * (1 if beside else len(panels))
+    footer = _Footer(pair, WIDTH - 2 * MARGIN - LOCATOR[0] - 50)
+    page = Page(WIDTH, tall + footer.height)
+    _draw_head(page, pair, head)
+    for index, (role, shot) in enumerate(panels):
+        if shot is None:
+            continue
+        total = cols * len(panels) + GAP * (len(panels) - 1) if beside else cols
+        left = (WIDTH - total) // 2 + (index * (cols + GAP) if beside else 0)
+        top = head + strip + (0 if beside else index * (rows + strip + GAP))
+        _Panel(page, pair, shot, role=role, corner=(left, top)).draw(strip, outer=_outer(index, beside, len(panels)))
+    footer.draw(page, tall)
+    return page.pixels()
+
+
+def _outer(index: int, beside: bool, count: int) -> tuple[bool, bool]:
+    """Whether the panel's left and right sides face the page's gutter."""
+    return (not beside or index == 0, not beside or index == count - 1)
+
+
+def _draw_head(page: Page, pair: Pair, head: int) -> None:
+    if pair.caption.simulated:
+        furniture.simulated_band(page, BAND_HEIGHT)
+    name = drawable(shorten(clean(pair.site.name), 70), pair.site.id)
+    when = pair.after.record.when
+    date = clock(when, None).split(",")[0]
+    width, _ = page.measure(date, TITLE)
+    page.text((MARGIN, head - 28), fit(name, TITLE, WIDTH - 2 * MARGIN - width - 60), TITLE)
+    page.text((WIDTH - MARGIN, head - 28), date, replace(TITLE, ha="right"))
+
+
+class _Panel:
+    """One picture with its strip of facts, outlines, labels and furniture."""
+
+    def __init__(self, page: Page, pair: Pair, shot: Shot, *, role: str, corner: tuple[int, int]) -> None:
+        self.page, self.pair, self.shot, self.role = page, pair, shot, role
+        self.left, self.top = corner
+        rows, cols = pair.frame.shape
+        self.box: Box = (self.left, self.top, self.left + cols, self.top + rows)
+        self.corner = np.array(corner, dtype=float)
+        self.sun = _sun(shot.record, pair.site)
+
+    def draw(self, strip: int, *, outer: tuple[bool, bool]) -> None:
+        self.page.image(veiled(self.shot.view), (self.left, self.top))
+        if self.shot.record.simulated:
+            furniture.simulated_mark(self.page, self.box)
+        self._strip(strip)
+        self._tracks(outer)
+        shapes = {one.id: _outline(self.pair.frame, one) for one in self.shot.observations}
+        self._ghosts(shapes)
+        for one in self.shot.observations:
+            self._draw_outline(shapes[one.id], _pen(one))
+        self._furnish([shape for shape in shapes.values() if shape is not None], shapes)
+        self.page.rectangle(self.box, Pen("#24292f", 0.8, zorder=9))
+
+    def _strip(self, height: int) -> None:
+        """Role, time, sensor and sun above the picture."""
+        left, top, right, _ = self.box
+        page, record = self.page, self.shot.record
+        single = self.pair.before is None
+        tag = "IMAGE" if single else self.role.upper()
+        ink = Ink(8.2, "#ffffff", bold=True, va="center", ha="center")
+        wide = page.measure(tag, ink)[0] + 28
+        line = top - height + 24
+        fill = "#57606a" if self.role == "before" else "#0b3d66"
+        page.rectangle((left, line - 20, left + wide, line + 20), Pen(width=0, fill=fill))
+        page.text((left + wide / 2, line), tag, ink)
+        time = Ink(8.2, bold=True, va="center")
+        facts = f"{drawable(sensor(record))}   ·   {_sun_words(self.sun)}"
+        if height > STRIP:
+            page.text((left + wide + 16, line), fit(clock(record.when, self.pair.site.timezone), time, right - left - wide - 16), time)
+            page.text((left, line + 42), fit(facts, Ink(7.4), right - left), Ink(7.4, va="center"))
+            return
+        room = right - left - wide - 40
+        shown = fit(drawable(clock(record.when, self.pair.site.timezone)), time, 0.62 * room)
+        page.text((left + wide + 16, line), shown, time)
+        page.text((right, line), fit(facts, Ink(7.8), room - page.measure(shown, time)[0]), Ink(7.8, ha="right", va="center"))
+
+    def _tracks(self, outer: tuple[bool, bool]) -> None:
+        """Name tracks at both ends, beside the picture."""
+        parts = (*self.pair.site.tracks, *self.pair.site.bridges)
+        inside = [(drawable(part.name, part.id), line) for part in parts if (line := track_in(self.pair.frame, part.line))]
+        if self.shot.record.gsd_m >= 2:
+            for _, line in inside:
+                path = shapely.get_coordinates(line) + self.corner
+                self.page.line(path, Pen("#ffffff", 0.5, alpha=0.55, dash=(0.8, 2.2), zorder=2), clip=self.box)
+        for side in (0, 1):
+            if outer[side]:
+                self._names(inside, side)
+
+    def _names(self, inside: Sequence[tuple[str, LineString]], side: int) -> None:
+        rows, cols = self.pair.frame.shape
+        ink = Ink(6.8, "#24292f", ha="right" if side == 0 else "left", va="center")
+        height = 24.0
+        ends = [(name, shapely.get_coordinates(line)[0 if side == 0 else -1]) for name, line in inside]
+        near = [(name, end) for name, end in ends if (end[0] if side == 0 else cols - end[0]) < 0.3 * cols]
+        near = sorted(near, key=lambda item: float(item[1][1]))[: max(int(rows / height), 1)]
+        heights = spread([float(end[1]) for _, end in near], height=height, low=12, high=rows - 12)
+        edge = self.box[0] if side == 0 else self.box[2]
+        way = -1 if side == 0 else 1
+        for (name, end), y in zip(near, heights, strict=True):
+            there = end + self.corner
+            path = np.array([[edge + way * 34, self.top + y], [edge + way * 8, there[1]], [there[0], there[1]]])
+            self.page.line(path[:2], Pen("#6e7781", 0.6))
+            if abs(there[0] - edge) > 6:
+                self.page.line(path[1:], Pen("#ffffff", 0.7, alpha=0.8, dash=(1.5, 1.5), casing="#000000"), clip=self.box)
+            room = GUTTER - 34 - 12
+            self.page.text((edge + way * 38, self.top + y), fit(name, ink, room), ink)
+
+    def _ghosts(self, own: dict[str, Polygon | None]) -> None:
+        """In the earlier picture, show where the later one's objects will stand (nothing there yet: dashes)."""
+        if self.role != "before":
+            return
+        taken = shapely.union_all([shape for shape in own.values() if shape is not None])
+        for one in self.pair.after.observations:
+            shape = _outline(self.pair.frame, one)
+            if shape is not None and shape.intersection(taken).area < 0.3 * shape.area:
+                self._draw_outline(shape, replace(_pen(one), dash=GONE_DASH, width=1.0, alpha=0.9))
+
+    def _draw_outline(self, shape: Polygon | None, pen: Pen) -> None:
+        if shape is not None:
+            self.page.polygon(shapely.get_coordinates(shape.exterior) + self.corner, pen, clip=self.box)
+
+    def _furnish(self, shapes: Sequence[Polygon], by_id: dict[str, Polygon | None]) -> None:
+        """Badge in the emptiest corner, then labels round it."""
+        rows, cols = self.pair.frame.shape
+        ghosts = [_outline(self.pair.frame, one) for one in self.pair.after.observations] if self.role == "before" else []
+        lines = [track_in(self.pair.frame, part.line) for part in (*self.pair.site.tracks, *self.pair.site.bridges)]
+        weighted = [(shapely.get_coordinates(shape), 30.0) for shape in (*shapes, *(g for g in ghosts if g is not None))]
+        weighted += [(shapely.get_coordinates(line), 1.0) for line in lines if line is not None]
+        clutter = clutter_raster((cols, rows), weighted)
+        plate = _emptiest_corner(clutter, (furniture.badge_width(self.pair.frame), furniture.BADGE_HEIGHT), (cols, rows))
+        furniture.badge(self.page, _moved(plate, self.corner), self.pair.frame, self.sun)
+        room = Room((cols, rows), clutter, (plate,))
+        room = self._cloud_words(room)
+        self._labels([(one, shape) for one in self.shot.observations if (shape := by_id[one.id]) is not None], room)
+
+    def _cloud_words(self, room: Room) -> Room:
+        """Write "could not be seen" where the hidden ground has room for it; return what room is left."""
+        for mask, words in ((self.shot.view.hidden, "could not be seen: cloud"), (self.shot.view.absent, "no image here")):
+            ink = Ink(7.4, "#24292f", bold=True, ha="center", va="center", zorder=11)
+            width, height = self.page.measure(words, ink)
+            box = _inside_mask(mask, (width + 24, height + 16), room)
+            if box is None:
+                continue
+            plate = _moved(box, self.corner)
+            self.page.rounded(plate, Pen("#24292f", 0.6, fill="#ffffff", alpha=0.92, zorder=10), 6)
+            self.page.text(((plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2), words, ink)
+            room = replace(room, blocked=(*room.blocked, box))
+        return room
+
+    def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:
+        cards = [_Card(self.page, one, shape, self.pair.site) for one, shape in items[: MOST_LABELS[self.role]]]
+        placed = place([Label(card.size, _spine(card.shape)) for card in cards], room)
+        for card, spot in zip(cards, placed, strict=True):
+            if spot is not None:
+                card.draw(spot, self.corner)
+
+
+class _Card:
+    """A label: two lines on a dark plate with an arrow to its object."""
+
+    first, second = Ink(7.6, "#ffffff", bold=True, zorder=13), Ink(6.6, "#e6edf3", zorder=13)
+
+    def __init__(self, page: Page, observation: Observation, shape: Polygon, site: Site) -> None:
+        self.page, self.shape = page, shape
+        self.colour = COLOURS[observation.kind]
+        what, where = label(observation, site)
+        self.what, self.where = fit(drawable(what), self.first, 640), fit(drawable(where), self.second, 640)
+        wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
+        self.size = (wide + 34, 62.0 if self.where else 36.0)
+
+    def draw(self, spot: Placed, corner: Floats) -> None:
+        left, top, right, bottom = _moved(spot.box, corner)
+        start, tip = np.array(spot.start) + corner, _touch(self.shape, spot) + corner
+        self._arrow(start, tip)
+        self.page.rectangle((left, top, right, bottom), Pen(width=0, fill="#101418", alpha=0.84, zorder=12))
+        self.page.rectangle((left, top, left + 8, bottom), Pen(width=0, fill=self.colour, zorder=12.5))
+        self.page.text((left + 20, top + 26), self.what, self.first)
+        self.page.text((left + 20, top + 51), self.where, self.second)
+
+    def _arrow(self, start: Floats, tip: Floats) -> None:
+        span = tip - start
+        length = float(np.hypot(*span))
+        if length < 4:
+            return
+        ahead = span / length
+        aside = np.array([-ahead[1], ahead[0]])
+        self.page.line(np.array([start, tip - 8 * ahead]), Pen("#ffffff", 1.1, casing="#000000", zorder=11))
+        head = np.array([tip, tip - 15 * ahead + 6.5 * aside, tip - 15 * ahead - 6.5 * aside])
+        self.page.polygon(head, Pen("#000000", 0.5, fill="#ffffff", zorder=11.5))
+
+
+class _Footer:
+    """Legend, caption and credit, beside the locator."""
+
+    def __init__(self, pair: Pair, width: int) -> None:
+        self.pair = pair
+        caption = pair.caption
+        self.heading = wrap(drawable(caption.heading), replace(BODY, bold=True), width)
+        self.body = [line for part in caption.paragraphs() for line in wrap(drawable(part), BODY, width)]
+        self.credit = wrap(drawable(caption.credit), SMALL, width)
+        words = (len(self.heading) + len(self.body)) * BODY.line_px + 10 + len(self.credit) * SMALL.line_px
+        self.height = int(max(words + 86, LOCATOR[1] + 50) + MARGIN)
+
+    def draw(self, page: Page, top: int) -> None:
+        self._legend(page, top + 18)
+        y = page.lines((MARGIN, top + 78), self.heading, replace(BODY, bold=True))
+        y = page.lines((MARGIN, y), self.body, BODY) + 10
+        page.lines((MARGIN, y), self.credit, SMALL)
+        right, low = WIDTH - MARGIN, top + 12
+        box = (right - LOCATOR[0], low, right, low + LOCATOR[1])
+        furniture.locator(page, box, self.pair.site, self.pair.frame)
+
+    def _legend(self, page: Page, y: float) -> None:
+        x = float(MARGIN)
+        for words, pen in _legend_entries(self.pair):
+            page.rectangle((x, y - 12, x + 44, y + 12), pen)
+            page.text((x + 56, y), words, Ink(7.2, va="center"))
+            x += 56 + page.measure(words, Ink(7.2))[0] + 40
+
+
+def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
+    seen = [*pair.after.observations, *(pair.before.observations if pair.before else ())]
+    kinds = {"train" if one.kind == "train-on-bridge" else one.kind for one in seen}
+    words = {"train": "train", "cargo": "cargo", "change": "changed ground"}
+    plain = Pen("#ffffff", 1.6, dash=GONE_DASH, fill="#6e7781")
+    entries = [
+        (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind))) for kind in words if kind in kinds
+    ]
+    if pair.before:
+        entries.append(("same place, object not there", plain))
+    shots = [pair.after, *([pair.before] if pair.before else [])]
+    if any(shot.view.hidden.any() for shot in shots):
+        entries.append(("could not be seen (cloud)", Pen("#57606a", 0.5, fill="#f6f8fa", hatch="\\\\\\\\")))
+    if any(shot.view.absent.any() for shot in shots):
+        entries.append(("no image", Pen("#57606a", 0.5, fill="#cdcdcd", hatch="////")))
+    return entries
+
+
+def _pen(observation: Observation) -> Pen:
+    dash = GONE_DASH if observation.change == "departed" else KIND_DASHES.get(observation.kind)
+    width = 1.1 if observation.change == "standing" else 1.7
+    return Pen(COLOURS[observation.kind], width, dash=dash, casing="#000000", zorder=6)
+
+
+def _outline(frame: Frame, observation: Observation) -> Polygon | None:
+    """Return the object's outline a little outside it, in picture pixels; None outside the frame."""
+    rows, cols = frame.shape
+    shape = frame.shape_px(observation.geometry).buffer(5, join_style="mitre", mitre_limit=2)
+    piece: BaseGeometry = shape.simplify(0.5)
+    if isinstance(piece, Polygon) and not piece.is_empty and piece.intersects(shapely.box(0, 0, cols, rows)):
+        return Polygon(piece.exterior)
+    return None
+
+
+def _spine(shape: Polygon) -> Floats:
+    """(n, 2) points along the middle of a shape's long axis, that a label may point at."""
+    corners = shapely.get_coordinates(shape.minimum_rotated_rectangle)[:4]
+    if np.hypot(*(corners[1] - corners[0])) < np.hypot(*(corners[2] - corners[1])):
+        corners = np.roll(corners, -1, axis=0)
+    start, end = (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2
+    long, short = np.hypot(*(end - start)), np.hypot(*(corners[3] - corners[0]))
+    shares = np.linspace(0.2, 0.8, 7) if long > 2 * short else np.array([0.5])
+    spine: Floats = start + (end - start) * shares[:, None]
+    return spine
+
+
+def _touch(shape: Polygon, spot: Placed) -> Floats:
+    """Where the leader meets the outline."""
+    crossing = LineString([spot.start, spot.tip]).intersection(shape.exterior)
+    start = shapely.Point(spot.start)
+    if crossing.is_empty:
+        return np.array(spot.tip) if shape.contains(start) else shapely.get_coordinates(
+            shapely.ops.nearest_points(shape.exterior, start)[0]
+        )[0]
+    touched = shapely.get_coordinates(crossing)
+    nearest: Floats = touched[np.hypot(*(touched - spot.start).T).argmin()]
+    return nearest
+
+
+def _moved(box: Box, by: Floats) -> Box:
+    left, top, right, bottom = box
+    return (left + by[0], top + by[1], right + by[0], bottom + by[1])
+
+
+def _emptiest_corner(clutter: Floats, size: tuple[float, float], extent: tuple[float, float]) -> Box:
+    """Return the corner box that hides least; lower left of equals."""
+    (width, height), (cols, rows), inset = size, extent, 12.0
+    places = [(x, y) for y in (rows - height - inset, inset) for x in (inset, cols - width - inset)]
+    boxes = [(x, y, x + width, y + height) for x, y in places]
+
+    def hides(box: Box) -> float:
+        left, top, right, bottom = (int(side // 8) for side in box)
+        return float(clutter[max(top - 1, 0) : bottom + 2, max(left - 1, 0) : right + 2].sum())
+
+    return min(boxes, key=hides)
+
+
+def _inside_mask(mask: NDArray[np.bool_], size: tuple[float, float], room: Room) -> Box | None:
+    """Return the box of a size that lies deepest inside a mask and touches nothing blocked; None where none fits."""
+    small = mask[::8, ::8]
+    wide, high = int(size[0] // 8) + 2, int(size[1] // 8) + 2
+    rows, cols = small.shape
+    if rows <= high or cols <= wide or small.mean() < 0.01:
+        return None
+    total = np.pad((small & (room.clutter[:rows, :cols] < 2)).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = total[high:, wide:] - total[:-high, wide:] - total[high:, :-wide] + total[:-high, :-wide]
+    top, left = (grid.ravel() for grid in np.indices(inside.shape))
+    centre = np.argwhere(small).mean(axis=0) - [high / 2, wide / 2]
+    price = np.hypot(top - centre[0], left - centre[1])
+    price[inside.ravel() < 0.9 * wide * high] = np.inf
+    for index in np.argsort(price, kind="stable"):
+        if not np.isfinite(price[index]):
+            return None
+        x, y = left[index] * 8 + 8.0, top[index] * 8 + 8.0
+        box = (x, y, x + size[0], y + size[1])
+        if not any(_overlap(box, other) for other in room.blocked):
+            return box
+    return None
+
+
+def _overlap(one: Box, two: Box) -> bool:
+    return one[0] < two[2] + 6 and two[0] < one[2] + 6 and one[1] < two[3] + 6 and two[1] < one[3] + 6
+
+
+def _sun(record: SceneRecord, site: Site) -> SunPosition | None:
+    """The catalogue's sun, or the computed one."""
+    if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
+        return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
+    centre = site.polygon.centroid
+    return sun_position(record.when, centre.x, centre.y)
+
+
+def _sun_words(sun: SunPosition | None) -> str:
+    if sun is None or sun.elevation_deg <= 0:
+        return "sun below the horizon"
+    return f"sun {sun.azimuth_deg:.0f}° az., {sun.elevation_deg:.0f}° up"

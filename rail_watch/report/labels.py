@@ -1,0 +1,205 @@
+"""Where labels go: next to what they name, over nothing that matters, never over one another.
+
+A full search over a lattice of positions, one label after another, then rounds in which each
+label may move with the others fixed (coordinate descent). Deterministic: ties go to the upper left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from rail_watch.report.page import Box, Point
+
+CELL = 8
+"""Side of a cell of the clutter raster, and the lattice's step, in pixels."""
+MARGIN = 6.0
+"""Pixels kept free round every label."""
+TRIED = 96
+"""Best positions whose leader lines are checked against other leaders and labels."""
+ROUNDS = 3
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label to place."""
+
+    size: tuple[float, float]
+    """Width and height in pixels."""
+    anchors: Floats
+    """(n, 2) points (x, y) it may point at."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a label stands and how its leader runs."""
+
+    box: Box
+    start: Point
+    """On the label's edge."""
+    tip: Point
+    """The anchor pointed at."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What labels are placed in."""
+
+    extent: tuple[float, float]
+    """Width and height in pixels."""
+    clutter: Floats
+    """(row, column) cells of `CELL` pixels: what a label would hide there, 0 for nothing."""
+    blocked: tuple[Box, ...] = ()
+    """Boxes that no label may touch."""
+
+
+def clutter_raster(extent: tuple[float, float], shapes: Iterable[tuple[Floats, float]]) -> Floats:
+    """Return the clutter raster of weighted polygons ((n, 2) pixels, weight); the heaviest counts."""
+    cols, rows = (int(np.ceil(side / CELL)) for side in extent)
+    raster = np.zeros((max(rows, 1), max(cols, 1)))
+    for path, weight in shapes:
+        mask = Image.new("1", raster.shape[::-1])
+        outline = [(float(x), float(y)) for x, y in path / CELL - 0.5]
+        if len(outline) > 2:
+            ImageDraw.Draw(mask).polygon(outline, fill=1, outline=1)
+        elif len(outline) == 2:
+            ImageDraw.Draw(mask).line(outline, fill=1)
+        raster = np.maximum(raster, np.asarray(mask) * weight)
+    return raster
+
+
+def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
+    """Place labels without overlap; None for one that finds no room.
+
+    Boxes stay `MARGIN` from each other, from blocked boxes and from the room's edge; leaders cross
+    neither one another nor a label.
+    """
+    integral = np.pad(room.clutter.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    order = sorted(range(len(labels)), key=lambda i: (-labels[i].size[0] * labels[i].size[1], i))
+    found: list[Placed | None] = [None] * len(labels)
+    for _ in range(ROUNDS):
+        before = list(found)
+        for index in order:
+            others = [p for i, p in enumerate(found) if p is not None and i != index]
+            found[index] = _best(labels[index], room, integral, others)
+        if found == before:
+            break
+    return tuple(found)
+
+
+def _best(label: Label, room: Room, integral: Floats, others: Sequence[Placed]) -> Placed | None:
+    boxes = _lattice(label.size, room.extent)
+    if not len(boxes):
+        return None
+    anchor, distance = _nearest(boxes, label.anchors)
+    cost = distance + _hidden(boxes, integral)
+    for box in (*room.blocked, *(other.box for other in others)):
+        cost[_touching(boxes, box)] = np.inf
+    for other in others:
+        cost[_struck(boxes, other)] = np.inf
+    for index in np.argsort(cost, kind="stable")[:TRIED]:
+        if not np.isfinite(cost[index]):
+            return None
+        placed = _placed(boxes[index], label.anchors[anchor[index]])
+        if not any(_crosses(placed, other) for other in others):
+            return placed
+    return None
+
+
+def _lattice(size: tuple[float, float], extent: tuple[float, float]) -> Floats:
+    """(n, 4) boxes of a size inside the room, on the cells' corners."""
+    x = np.arange(MARGIN, extent[0] - size[0] - MARGIN, CELL)
+    y = np.arange(MARGIN, extent[1] - size[1] - MARGIN, CELL)
+    top, left = (grid.ravel() for grid in np.meshgrid(y, x, indexing="ij"))
+    return np.stack([left, top, left + size[0], top + size[1]], axis=-1)
+
+
+def _nearest(boxes: Floats, anchors: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """For each box the best anchor and its price: the leader's length, and a little for slanting."""
+    x, y = anchors[None, :, 0], anchors[None, :, 1]
+    dx = np.maximum(0, np.maximum(boxes[:, 0, None] - x, x - boxes[:, 2, None]))
+    dy = np.maximum(0, np.maximum(boxes[:, 1, None] - y, y - boxes[:, 3, None]))
+    aside = np.abs(0.5 * (boxes[:, 0, None] + boxes[:, 2, None]) - x)
+    price = np.hypot(dx, dy) + 0.25 * dx + 0.12 * aside
+    best = price.argmin(axis=1)
+    return best, np.take_along_axis(price, best[:, None], axis=1)[:, 0]
+
+
+def _hidden(boxes: Floats, integral: Floats) -> Floats:
+    """(n,) clutter under each box, with its margin."""
+    rows, cols = integral.shape[0] - 1, integral.shape[1] - 1
+    c0, r0 = (np.clip((boxes[:, i] - MARGIN) // CELL, 0, n).astype(int) for i, n in ((0, cols), (1, rows)))
+    c1, r1 = (np.clip(-(-(boxes[:, i] + MARGIN) // CELL), 0, n).astype(int) for i, n in ((2, cols), (3, rows)))
+    covered: Floats = integral[r1, c1] - integral[r0, c1] - integral[r1, c0] + integral[r0, c0]
+    return covered
+
+
+def _touching(boxes: Floats, box: Box) -> NDArray[np.bool_]:
+    left, top, right, bottom = box
+    across = (boxes[:, 0] < right + MARGIN) & (boxes[:, 2] > left - MARGIN)
+    return np.asarray(across & (boxes[:, 1] < bottom + MARGIN) & (boxes[:, 3] > top - MARGIN), dtype=bool)
+
+
+def _struck(boxes: Floats, other: Placed) -> NDArray[np.bool_]:
+    """(n,) True where a box lies across another label's leader (sampled every two pixels)."""
+    start, tip = np.array(other.start), np.array(other.tip)
+    steps = int(np.hypot(*(tip - start)) // 2) + 2
+    struck = np.zeros(len(boxes), dtype=bool)
+    for x, y in start + (tip - start) * np.linspace(0, 1, steps)[:, None]:
+        struck |= (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
+    return struck
+
+
+def _placed(box: Floats, anchor: Floats) -> Placed:
+    left, top, right, bottom = (float(side) for side in box)
+    tip = (float(anchor[0]), float(anchor[1]))
+    inset = min(10.0, (right - left) / 2)
+    start = (min(max(tip[0], left + inset), right - inset), min(max(tip[1], top), bottom))
+    if top < start[1] < bottom:
+        start = (left if tip[0] < left else right, start[1])
+    return Placed((left, top, right, bottom), start, tip)
+
+
+def _crosses(placed: Placed, other: Placed) -> bool:
+    """True where the leaders cross, or this leader runs over the other label."""
+    if segments_cross((placed.start, placed.tip), (other.start, other.tip)):
+        return True
+    return bool(_struck(np.array([other.box]), placed)[0])
+
+
+def segments_cross(one: tuple[Point, Point], two: tuple[Point, Point]) -> bool:
+    """True where two segments have a point in common (touching ends count, collinear overlap does not)."""
+
+    def side(a: Point, b: Point, c: Point) -> float:
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    (a, b), (c, d) = one, two
+    return side(a, b, c) * side(a, b, d) <= 0 < abs(side(a, b, c) - side(a, b, d)) and side(c, d, a) * side(
+        c, d, b
+    ) <= 0 < abs(side(c, d, a) - side(c, d, b))
+
+
+def spread(wanted: Sequence[float], *, height: float, low: float, high: float) -> list[float]:
+    """Positions near `wanted` at least `height` apart and within low..high where they fit.
+
+    The least sum of squared moves (pool adjacent violators), in the order of `wanted`.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    blocks: list[tuple[float, int]] = []
+    for rank, index in enumerate(order):
+        blocks.append((wanted[index] - rank * height, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            (a, n), (b, m) = blocks[-2:]
+            blocks[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    top = max(low, high - (len(wanted) - 1) * height)
+    flat = [min(max(mean, low), top) for mean, count in blocks for _ in range(count)]
+    result = [0.0] * len(wanted)
+    for rank, index in enumerate(order):
+        result[index] = flat[rank] + rank * height
+    return result

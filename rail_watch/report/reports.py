@@ -1,0 +1,186 @@
+"""Which pictures a run gets, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+import numpy as np
+
+from rail_watch.aoi.site import Site
+from rail_watch.observe.records import Detections, Observation, SceneRecord
+from rail_watch.prepare.stack import Stack
+from rail_watch.report import sheet
+from rail_watch.report.caption import Caption, pair_caption
+from rail_watch.report.figure import Pair, Shot, draw, picture_columns
+from rail_watch.report.names import slug
+from rail_watch.report.page import house_style
+from rail_watch.report.png import save, save_text
+from rail_watch.report.stretch import Frame, frames, track_in, views
+
+MOST_FIGURES = 60
+"""More pictures than this nobody looks at: those with arrivals and departures go first, then the latest."""
+MOST_STRETCHES = 4
+"""Stretches of one scene that get a figure, those with the most to see first."""
+MOST_OBJECTS = 16
+"""Objects of one scene that are outlined; the larger ones first."""
+NOTABLE_P = 0.01
+CLEAR_ENOUGH = 0.7
+"""Share of the stretch that must have been seen in the look that is compared with."""
+ORDER = {"train-on-bridge": 0, "train": 1, "cargo": 2, "change": 3}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One figure to draw."""
+
+    record: SceneRecord
+    frame: Frame
+    observations: tuple[Observation, ...]
+    part: int
+    """Number of the stretch among those of its scene, 0 when it is the only one."""
+
+
+class _Run:
+    """One run's records, with its scenes found by id."""
+
+    def __init__(self, detections: Detections, site: Site, stacks: Mapping[str, Stack]) -> None:
+        self.detections, self.site = detections, site
+        self.records = {record.id: record for record in detections.scenes}
+        self.place = {ref.id: (stack, i) for stack in stacks.values() for i, ref in enumerate(stack.scenes)}
+
+    def observed(self, scene: str) -> list[Observation]:
+        """Observations of a scene worth a picture, the most telling first."""
+        found = [one for one in self.detections.observations if one.scene == scene and _notable(one)]
+        return sorted(found, key=lambda one: (ORDER[one.kind], -_extent(one), one.id))[:MOST_OBJECTS]
+
+    def tasks(self) -> list[_Task]:
+        """Figures to draw, in time order, at most `MOST_FIGURES`."""
+        scenes = sorted((r for r in self.records.values() if r.id in self.place), key=lambda r: (r.when, r.id))
+        tasks = [task for record in scenes for task in self._of_scene(record)]
+        if len(tasks) > MOST_FIGURES:
+            ranked = sorted(tasks, key=lambda task: (not _moved(task), -task.record.when.timestamp(), task.record.id))
+            kept = {id(task) for task in ranked[:MOST_FIGURES]}
+            tasks = [task for task in tasks if id(task) in kept]
+        return tasks
+
+    def _of_scene(self, record: SceneRecord) -> list[_Task]:
+        found = self.observed(record.id)
+        if not found:
+            return []
+        stretches = frames(self.site, [one.geometry for one in found], self.place[record.id][0].gsd_m)
+        best = sorted(sorted(stretches, key=lambda stretch: min(stretch[1]))[:MOST_STRETCHES], key=lambda s: s[0].centre)
+        return [
+            _Task(record, frame, tuple(found[i] for i in sorted(group)), part if len(best) > 1 else 0)
+            for part, (frame, group) in enumerate(best, start=1)
+        ]
+
+    def earlier(self, task: _Task) -> str | None:
+        """Id of the latest earlier scene of the same sensor in which the stretch was clear."""
+        stack, index = self.place[task.record.id]
+        small = task.frame.resized(160)
+        for candidate in range(index - 1, -1, -1):
+            ref = stack.scenes[candidate]
+            if ref.id in self.records and _seen_share(stack, small, candidate) >= CLEAR_ENOUGH:
+                return ref.id
+        return None
+
+    def pair(self, task: _Task, number: int) -> Pair:
+        """Read the pictures and write the words of one figure."""
+        stack, index = self.place[task.record.id]
+        earlier = self.earlier(task)
+        parts = (*self.site.tracks, *self.site.bridges)
+        named = any(track_in(task.frame, part.line) is not None for part in parts)
+        frame = task.frame.resized(picture_columns(task.frame, pair=earlier is not None, named=named))
+        indices = [index] if earlier is None else [index, self.place[earlier][1]]
+        seen, *before = views(stack, self.site, frame, indices)
+        old = self.records[earlier] if earlier else None
+        shot = Shot(old, before[0], tuple(self._within(earlier, frame))) if old and earlier else None
+        caption = pair_caption(
+            self.site, (task.record, old), task.observations, number=number, hidden=1 - seen.visible_fraction
+        )
+        return Pair(self.site, frame, Shot(task.record, seen, task.observations), shot, caption)
+
+    def _within(self, scene: str, frame: Frame) -> list[Observation]:
+        rows, cols = frame.shape
+        inside = []
+        for one in self.observed(scene):
+            x, y = frame.to_px(np.array([[one.geometry.centroid.x, one.geometry.centroid.y]]))[0]
+            if 0 <= x <= cols and 0 <= y <= rows and one.change != "departed":
+                inside.append(one)
+        return inside
+
+
+def _notable(one: Observation) -> bool:
+    return one.kind != "change" or one.p_value <= NOTABLE_P
+
+
+def _extent(one: Observation) -> float:
+    return one.length_m or one.area_m2 or one.geometry.area * 1e10
+
+
+def _moved(task: _Task) -> bool:
+    return any(one.change in ("arrived", "departed") for one in task.observations)
+
+
+def _seen_share(stack: Stack, frame: Frame, index: int) -> float:
+    """Share of a frame that a scene showed clearly."""
+    rows, cols = frame.shape
+    y, x = np.mgrid[0:rows:4, 0:cols:4]
+    points = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=-1)
+    row_col = np.round(stack.grid.from_lonlat(frame.to_lonlat(points))).astype(int)
+    inside = ((row_col >= 0) & (row_col < stack.grid.shape)).all(axis=1)
+    row, col = row_col[inside].T
+    clear = np.isin(stack.quality[index, row, col], (0, 5, 7))
+    return float(clear.sum() / len(points))
+
+
+def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path) -> list[Path]:
+    """Write the overview sheet and one before/after figure for each date and stretch with something seen.
+
+    Parameters
+    ----------
+    detections : what a run says of one site.
+    site : the site it looked at.
+    stacks : the prepared scenes, by sensor name; scenes are found by id.
+    out : folder; made if it is not there. Files of the same name are replaced.
+
+    Returns
+    -------
+    list of Path
+        PNG files, each followed by its caption as `.txt`; the overview first, then figures in time order.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(detections, site, stacks)
+    written: list[Path] = []
+    with house_style():
+        for name, pixels, caption in sheet.pages(detections, site):
+            written += _write(out / name, pixels, caption)
+        taken: set[str] = set()
+        for number, task in enumerate(run.tasks(), start=2):
+            pair = run.pair(task, number)
+            written += _write(out / _file_name(task, taken), draw(pair), pair.caption)
+    return written
+
+
+def _write(path: Path, pixels: sheet.Bytes, caption: Caption) -> list[Path]:
+    picture = save(pixels, path.with_name(path.name + ".png"), caption.metadata())
+    return [picture, save_text(caption.text(), path.with_name(path.name + ".txt"))]
+
+
+def _file_name(task: _Task, taken: set[str]) -> str:
+    """`2022-11-30-0211-skysat-0.5-m`, with the stretch's number where there are several."""
+    when = task.record.when.astimezone(UTC)
+    part = f"-{task.part}" if task.part else ""
+    base = f"{when:%Y-%m-%d-%H%M}-{slug(task.record.sensor, otherwise='sensor')}{part}"
+    name, count = base, 1
+    while name in taken:
+        count += 1
+        name = f"{base}-{chr(96 + count)}" if count <= 26 else f"{base}-{count}"
+    taken.add(name)
+    return name
+
+
+__all__: Sequence[str] = ["write_reports"]

@@ -1,0 +1,373 @@
+"""The overview: each track at each look (occupied, empty, could not be seen), train length and apron fill over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.aoi.site import Site
+from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
+from rail_watch.report import furniture
+from rail_watch.report.caption import Caption, credit, day, place_names, sensor, short_day
+from rail_watch.report.names import clean, drawable, shorten
+from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
+
+Bytes = NDArray[np.uint8]
+
+WIDTH = 2200
+MARGIN = 44
+NAMES = 330
+"""Room for the row labels."""
+MOST_COLUMNS = 52
+"""Looks on one page."""
+ROW = 44
+WIDEST, NARROWEST = 96, 34
+SERIES = 300
+BAND_HEIGHT = 62
+OCCUPIED, EMPTY, UNSEEN = "#003f7d", "#ffffff", "#d7dbdf"
+EDGE = "#9aa4ae"
+UNSEEN_PEN = Pen("#6b7480", 0.0, fill=UNSEEN, hatch="////", zorder=3)
+AXIS = Ink(6.6, "#57606a", va="center")
+COLOURS = ("#b35900", "#007a5e", "#8a3b8f", "#5b6b00")
+MARKERS = ("square", "diamond", "triangle", "circle")
+MOST_APRONS = 4
+
+
+@dataclass(frozen=True)
+class _Total:
+    """All trains of one look added up."""
+
+    length_m: float
+    low_m: float
+    high_m: float
+    seen: str
+    """all, some or none of the tracks could be judged."""
+
+
+def pages(detections: Detections, site: Site) -> Iterator[tuple[str, Bytes, Caption]]:
+    """Yield file name without ending, pixels and caption of each page; none where there was no look."""
+    looks = sorted(detections.scenes, key=lambda record: (record.when, record.id))
+    count = max(math.ceil(len(looks) / MOST_COLUMNS), 1)
+    size = math.ceil(len(looks) / count)
+    for number in range(count):
+        part = looks[number * size : (number + 1) * size]
+        if part:
+            name = f"overview-{number + 1}" if count > 1 else "overview"
+            sheet = _Sheet(detections, site, part, which=(number, count))
+            yield name, sheet.draw(), sheet.caption
+
+
+class _Sheet:
+    def __init__(
+        self, detections: Detections, site: Site, looks: Sequence[SceneRecord], *, which: tuple[int, int]
+    ) -> None:
+        self.detections, self.site, self.looks = detections, site, looks
+        self.simulated = any(record.simulated for record in looks)
+        self.caption = _caption(detections, site, looks, which)
+        self.rows = [(part.id, drawable(part.name, part.id)) for part in (*site.tracks, *site.bridges)]
+        self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
+        self.cell = float(np.clip((WIDTH - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
+        self.aprons = _fullest(site, looks)
+
+    def x(self, column: int) -> float:
+        return MARGIN + NAMES + column * self.cell
+
+    @property
+    def right(self) -> float:
+        return self.x(len(self.looks))
+
+    def draw(self) -> Bytes:
+        head = (BAND_HEIGHT if self.simulated else 0) + 96
+        dates = 132
+        grid = len(self.rows) * ROW
+        top = head + 70
+        under = top + dates + grid + 18
+        limits = under + len(self.sensors) * 34 + 12
+        series = limits + 60
+        plots = (1 if self.rows else 0) + (1 if self.aprons else 0)
+        foot = series + plots * (SERIES + 60) + (0 if plots else 10)
+        text = _lines(self.caption)
+        page = Page(WIDTH, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
+        self._head(page, head)
+        self._legend(page, head + 26)
+        self._dates(page, top + dates - 8)
+        self._grid(page, top + dates)
+        self._sensors(page, under)
+        self._limits(page, limits)
+        if self.rows:
+            self._lengths(page, series + 40)
+        if self.aprons:
+            self._fills(page, series + 40 + (SERIES + 60 if self.rows else 0))
+        _write_text(page, foot + 44, text)
+        return page.pixels()
+
+    def _head(self, page: Page, head: int) -> None:
+        if self.simulated:
+            furniture.simulated_band(page, BAND_HEIGHT)
+        ink = Ink(13, bold=True)
+        span = _span(self.looks)
+        width, _ = page.measure(span, ink)
+        name = drawable(shorten(clean(self.site.name), 70), self.site.id)
+        page.text((MARGIN, head - 28), fit(f"{name}: what each look showed", ink, WIDTH - 3 * MARGIN - width), ink)
+        page.text((WIDTH - MARGIN, head - 28), span, replace(ink, ha="right"))
+
+    def _legend(self, page: Page, y: float) -> None:
+        x = float(MARGIN)
+        for state, words in (
+            ("occupied", "occupied: a train stands there"),
+            ("empty", "empty, as far as this look can tell"),
+            ("unknown", "could not be seen or judged"),
+            ("partial", "partly seen (hatched share hidden)"),
+        ):
+            _cell(page, (x, y - 18, x + 54, y + 18), "empty" if state == "partial" else state, 0.6 if state == "partial" else 1)
+            page.text((x + 66, y), words, Ink(7.6, va="center"))
+            x += 66 + page.measure(words, Ink(7.6))[0] + 44
+
+    def _dates(self, page: Page, bottom: float) -> None:
+        previous = ""
+        for column, record in enumerate(self.looks):
+            when = record.when.astimezone(UTC)
+            words = short_day(record.when)[:-5] + f" {when:%H:%M}"
+            x = self.x(column) + self.cell / 2
+            bold = short_day(record.when) != previous
+            page.text((x + 6, bottom), words, Ink(6.8, rotation=90, ha="center", va="bottom", bold=bold))
+            previous = short_day(record.when)
+        page.text((MARGIN + NAMES - 14, bottom - 4), "Look (UTC)", replace(AXIS, ha="right", va="baseline"))
+
+    def _grid(self, page: Page, top: float) -> None:
+        ink = Ink(7.4, ha="right", va="center")
+        for row, (part, name) in enumerate(self.rows):
+            y = top + row * ROW
+            page.text((MARGIN + NAMES - 14, y + ROW / 2), fit(name, ink, NAMES - 20), ink)
+            for column, record in enumerate(self.looks):
+                look = next((one for one in record.tracks if one.track == part), None)
+                box = (self.x(column), y, self.x(column + 1), y + ROW)
+                self._look(page, box, record, look)
+
+    def _look(self, page: Page, box: Box, record: SceneRecord, look: TrackLook | None) -> None:
+        state = look.state if look and record.status != "skipped" else "unknown"
+        _cell(page, box, state, look.visible_fraction if look else 0.0)
+
+    def _sensors(self, page: Page, top: float) -> None:
+        """One row for each sensor with a dot at its looks."""
+        ink = Ink(6.8, "#57606a", ha="right", va="center")
+        for row, name in enumerate(self.sensors):
+            y = top + row * 34 + 17
+            page.text((MARGIN + NAMES - 14, y), fit(drawable(name), ink, NAMES - 20), ink)
+            page.line(np.array([[self.x(0), y], [self.right, y]]), Pen("#d7dbdf", 0.6, zorder=2))
+            for column, record in enumerate(self.looks):
+                if sensor(record) == name:
+                    full = record.status != "skipped"
+                    page.circle((self.x(column) + self.cell / 2, y), 8, Pen("#24292f", 1, fill="#24292f" if full else "#ffffff"))
+
+    def _limits(self, page: Page, top: float) -> None:
+        """Write the shortest train that each look would have shown on every track it saw."""
+        if not self.rows:
+            return
+        ink = Ink(6.8, "#57606a", ha="right", va="center")
+        page.text((MARGIN + NAMES - 14, top + 20), "Shortest train shown, m", ink)
+        for column, record in enumerate(self.looks):
+            limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
+            words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
+            small = Ink(6.6 if self.cell >= 44 else 5.6, ha="center", va="center", rotation=0 if self.cell >= 44 else 90)
+            page.text((self.x(column) + self.cell / 2, top + 20), words, small)
+
+    def _lengths(self, page: Page, top: float) -> None:
+        totals = [_total(record, self.detections.observations) for record in self.looks]
+        peak = max([total.high_m for total in totals] + [100.0])
+        step = furniture.round_length(peak / 2)
+        axis = _Axis(self, (top, top + SERIES), math.ceil(peak / step) * step, step)
+        axis.draw(page, "Trains in all, m", "{:.0f}")
+        for column, total in enumerate(totals):
+            if total.seen == "none":
+                axis.unseen(page, column)
+                continue
+            axis.bar(page, column, (total.low_m, total.high_m), "#003f7d")
+            axis.marker(page, column, total.length_m, ("circle", "#003f7d"), hollow=total.seen == "some")
+
+    def _fills(self, page: Page, top: float) -> None:
+        axis = _Axis(self, (top, top + SERIES), 100, 25)
+        axis.draw(page, "Aprons covered, %", "{:.0f}")
+        count = len(self.aprons)
+        for index, (apron, name) in enumerate(self.aprons):
+            style = (MARKERS[index], COLOURS[index])
+            shift = (index - (count - 1) / 2) * min(self.cell / (count + 1), 16)
+            for column, record in enumerate(self.looks):
+                look = next((one for one in record.aprons if one.apron == apron), None)
+                self._fill(page, axis, (column, shift), look, style)
+            x = self.x(0) + 10 + index * 0.25 * (self.right - self.x(0))
+            _mark(page, (x + 8, top - 20), style, hollow=False)
+            page.text((x + 24, top - 20), fit(name, AXIS, 0.22 * (self.right - self.x(0))), AXIS)
+        for column, record in enumerate(self.looks):
+            if all(one.fill_fraction is None for one in record.aprons):
+                axis.unseen(page, column)
+
+    def _fill(
+        self, page: Page, axis: _Axis, at: tuple[int, float], look: ApronLook | None, style: tuple[str, str]
+    ) -> None:
+        if look is None or look.fill_fraction is None:
+            return
+        column, shift = at
+        if look.fill_fraction_95:
+            axis.bar(page, column, (100 * look.fill_fraction_95[0], 100 * look.fill_fraction_95[1]), style[1], shift=shift)
+        axis.marker(page, column, 100 * look.fill_fraction, style, hollow=look.visibility == "partial", shift=shift)
+
+
+class _Axis:
+    """A strip chart under the grid, its columns those of the grid."""
+
+    def __init__(self, sheet: _Sheet, span: tuple[float, float], peak: float, step: float) -> None:
+        self.sheet, self.peak, self.step = sheet, peak, step
+        self.top, self.bottom = span
+
+    def y(self, value: float) -> float:
+        return self.bottom - min(max(value, 0.0) / self.peak, 1.0) * (self.bottom - self.top)
+
+    def draw(self, page: Page, title: str, form: str) -> None:
+        left, right = self.sheet.x(0), self.sheet.right
+        for value in np.arange(0, self.peak + self.step / 2, self.step):
+            y = self.y(float(value))
+            page.line(np.array([[left, y], [right, y]]), Pen("#d7dbdf" if value else "#57606a", 0.7, zorder=2))
+            page.text((left - 14, y), form.format(value), replace(AXIS, ha="right"))
+        page.text((MARGIN + 8, (self.top + self.bottom) / 2), title, Ink(7.6, bold=True, ha="center", va="center", rotation=90))
+
+    def unseen(self, page: Page, column: int) -> None:
+        box = (self.sheet.x(column), self.top, self.sheet.x(column + 1), self.bottom)
+        page.rectangle(box, replace(UNSEEN_PEN, alpha=0.8))
+
+    def bar(self, page: Page, column: int, span: tuple[float, float], color: str, *, shift: float = 0.0) -> None:
+        x = self.sheet.x(column) + self.sheet.cell / 2 + shift
+        low, high = (self.y(value) for value in span)
+        if abs(high - low) < 1:
+            return
+        page.line(np.array([[x, low], [x, high]]), Pen(color, 1.3))
+        for y in (low, high):
+            page.line(np.array([[x - 5, y], [x + 5, y]]), Pen(color, 1.3))
+
+    def marker(
+        self, page: Page, column: int, value: float, style: tuple[str, str], *, hollow: bool, shift: float = 0.0
+    ) -> None:
+        _mark(page, (self.sheet.x(column) + self.sheet.cell / 2 + shift, self.y(value)), style, hollow=hollow)
+
+
+def _mark(page: Page, at: tuple[float, float], style: tuple[str, str], *, hollow: bool) -> None:
+    shape, color = style
+    pen = Pen(color, 1.4, fill="#ffffff" if hollow else color, zorder=7)
+    if shape == "circle":
+        page.circle(at, 8, pen)
+        return
+    corners = {
+        "square": [(-7, -7), (7, -7), (7, 7), (-7, 7)],
+        "diamond": [(0, -10), (9, 0), (0, 10), (-9, 0)],
+        "triangle": [(0, -10), (9, 7), (-9, 7)],
+    }[shape]
+    page.polygon(np.array(corners, dtype=float) + at, pen)
+
+
+def _cell(page: Page, box: Box, state: str, visible: float) -> None:
+    """Draw a look: dark with a white wagon; white with a ring; grey and hatched. Hidden share hatched from below."""
+    left, top, right, bottom = box
+    centre = ((left + right) / 2, (top + bottom) / 2)
+    if state == "unknown":
+        page.rectangle(box, UNSEEN_PEN)
+    else:
+        page.rectangle(box, Pen(width=0, fill=OCCUPIED if state == "occupied" else EMPTY, zorder=3))
+        if visible < 0.98:
+            hidden = max((1 - visible) * (bottom - top), 8)
+            page.rectangle((left, bottom - hidden, right, bottom), UNSEEN_PEN)
+    if state == "occupied":
+        half = min(0.32 * (right - left), 24)
+        page.rounded((centre[0] - half, centre[1] - 7, centre[0] + half, centre[1] + 7), Pen(width=0, fill="#ffffff", zorder=4), 4)
+    elif state == "empty":
+        page.circle(centre, 6, Pen("#57606a", 1.0, fill="#ffffff", zorder=4))
+    page.rectangle(box, Pen(EDGE, 0.7, zorder=5))
+
+
+def _fullest(site: Site, looks: Sequence[SceneRecord]) -> list[tuple[str, str]]:
+    """Return the aprons that were fullest, in the site's order: more than a few cannot be told apart in one chart."""
+    peak = {area.id: 0.0 for area in site.aprons}
+    for look in (one for record in looks for one in record.aprons):
+        if look.apron in peak and look.fill_fraction is not None:
+            peak[look.apron] = max(peak[look.apron], look.fill_fraction)
+    chosen = sorted(peak, key=lambda apron: -peak[apron])[:MOST_APRONS]
+    return [(area.id, drawable(area.name, area.id)) for area in site.aprons if area.id in chosen]
+
+
+def _total(record: SceneRecord, observations: Sequence[Observation]) -> _Total:
+    """Add up a look's trains; intervals are independent, so their half widths add in squares."""
+    trains = [
+        one
+        for one in observations
+        if one.scene == record.id and one.kind in ("train", "train-on-bridge") and one.change != "departed" and one.length_m
+    ]
+    length = sum(one.length_m or 0.0 for one in trains)
+    below = math.hypot(*((one.length_m or 0.0) - one.length_m_95[0] for one in trains if one.length_m_95))
+    above = math.hypot(*(one.length_m_95[1] - (one.length_m or 0.0) for one in trains if one.length_m_95))
+    judged = [look.state != "unknown" and record.status != "skipped" for look in record.tracks]
+    full = all(judged) and all(look.visibility == "clear" for look in record.tracks)
+    seen = "none" if not any(judged) and not trains else "all" if full else "some"
+    return _Total(length, max(length - below, 0.0), length + above, seen)
+
+
+def _span(looks: Sequence[SceneRecord]) -> str:
+    first, last = short_day(looks[0].when), short_day(looks[-1].when)
+    return first if first == last else f"{first} to {last}"
+
+
+def _caption(
+    detections: Detections, site: Site, looks: Sequence[SceneRecord], which: tuple[int, int]
+) -> Caption:
+    number, count = which
+    figure = f"Figure 1{chr(97 + number) if count > 1 else ''}"
+    name = clean(site.name, 80)
+    span = day(looks[0].when) if len(looks) == 1 else f"{day(looks[0].when)} to {day(looks[-1].when)}"
+    blind = sum(record.status == "skipped" for record in looks)
+    unknown = ["One look is one moment: what came and went between two looks is not seen."]
+    if blind:
+        unknown.append(f"{blind} of {len(looks)} looks could not be used ({_reasons(looks)}); they are no evidence of absence.")
+    unknown.append(
+        "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, on its worst track: "
+        "shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks that saw only a part, so at least that much."
+    )
+    within = {record.id for record in looks}
+    events = [one for one in detections.observations if one.scene in within and one.kind in ("train", "train-on-bridge")]
+    tracks = dict.fromkeys(place_names(site, one) for one in events)
+    said = f"{len(looks)} looks by {', '.join(dict.fromkeys(sensor(record) for record in looks))}."
+    if site.tracks or site.bridges:
+        where = f" on {'; '.join(name for name in tracks if name)}" if any(tracks) else ""
+        said += f" Trains were seen in {len({one.scene for one in events})} of them{where}."
+    return Caption(
+        heading=f"{figure}. Overview of {name}, {span}.",
+        seen=(said, *(clean(line, 500) for line in detections.summary)),
+        compared="",
+        unknown=(*unknown, *(clean(line, 400) for line in detections.warnings)),
+        credit=credit(looks),
+        simulated=any(record.simulated for record in looks),
+        alt=f"Table of the tracks of {name} against {len(looks)} looks from {span}: occupied, empty or not seen.",
+    )
+
+
+def _reasons(looks: Sequence[SceneRecord]) -> str:
+    reasons = dict.fromkeys(clean(record.reason or "no reason given", 60) for record in looks if record.status == "skipped")
+    return shorten("; ".join(reasons), 160)
+
+
+def _lines(caption: Caption) -> list[tuple[str, Ink]]:
+    """Caption under the sheet: heading, what was seen (the count only; the log is in the text file), limits, credit."""
+    width = WIDTH - 2 * MARGIN
+    body, bold, small = Ink(8), Ink(8, bold=True), Ink(6.8, "#57606a")
+    text = [(line, bold) for line in wrap(drawable(caption.heading), bold, width)]
+    for part in (caption.seen[0], " ".join(caption.unknown)):
+        text += [(line, body) for line in wrap(drawable(part), body, width)]
+    return text + [(line, small) for line in wrap(drawable(caption.credit), small, width)]
+
+
+def _write_text(page: Page, y: float, text: Sequence[tuple[str, Ink]]) -> None:
+    for line, ink in text:
+        page.text((MARGIN, y), line, ink)
+        y += Ink(8).line_px
