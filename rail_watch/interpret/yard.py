@@ -206,7 +206,7 @@ def scene_model(yard: Yard, t: int) -> SceneModel | None:
     level = np.maximum(np.median(y, axis=1) - radiometry.dark[t], 1e-6)
     quiet = residual[:, core] if core.sum() >= 40 else residual
     covariance = robust_covariance(quiet.T) + np.diag((0.012 * level) ** 2)
-    return SceneModel(gain, offset, radiometry.dark[t], *_noise_units(covariance, level))
+    return SceneModel(gain, offset, radiometry.dark[t], *noise_units(covariance, level))
 
 
 def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float]) -> tuple[float, float]:
@@ -219,7 +219,7 @@ def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float,
     return (gain, offset) if better < before else start
 
 
-def _noise_units(
+def noise_units(
     covariance: NDArray[np.float64], level: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Array]:
     """Transform that makes noise 1 and the spread of railcar colours diagonal, and that spread's variances.

@@ -1,0 +1,99 @@
+"""Everything one sensor's stack says of one site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.aoi.site import Site
+from rail_watch.change.measure import ChangeMap, measure
+from rail_watch.change.radiometry import Radiometry, fit_radiometry
+from rail_watch.interpret.cargo import ApronState, aprons_of
+from rail_watch.interpret.changes import Patch, patches_of
+from rail_watch.interpret.limits import detection_limits
+from rail_watch.interpret.looks import REASONS, Looks, judge
+from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
+from rail_watch.interpret.trains import Train, trains_of
+from rail_watch.interpret.yard import Yard, make_yard, solve
+from rail_watch.prepare.stack import Stack
+from rail_watch.prepare.zones import zones_of
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found and what could not be, per track (k, in the order of `strips`) and scene (t)."""
+
+    strips: Sequence[Strip]
+    looks: Looks | None
+    """None for a site without tracks and decks."""
+    trains: tuple[Train, ...]
+    limits_m: NDArray[np.float64]
+    """(K, T) shortest train that would have been seen; NaN where nothing could be."""
+    aprons: tuple[ApronState, ...]
+    patches: tuple[Patch, ...]
+    change: ChangeMap
+    radiometry: Radiometry
+    levels: NDArray[np.float64]
+    """(T, B) middle value of the site's open ground, against which colours are compared between scenes."""
+    clear_fraction: NDArray[np.float64]
+    """(T,) share of the site that could be judged."""
+    hidden_by: tuple[str | None, ...]
+    """(T,) what hid most of the rest of the site, in words."""
+    yard: Yard | None = None
+
+    def tracks_of(self, train: Train, *, gsd_m: float) -> tuple[str, ...]:
+        """Ids of the tracks the train may stand on: its own first, then those the pixels cannot tell from it."""
+        own = self.strips[train.strip]
+        if gsd_m <= FINE_GSD_M:
+            return (own.track,)
+        middle = own.line.interpolate(0.5 * (train.start_m + train.end_m))
+        near = [(s.line.distance(middle), s.track) for s in self.strips if s is not own]
+        return (own.track, *(track for distance, track in sorted(near) if distance < 0.75 * gsd_m))
+
+
+def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
+    """Judge every track, apron and the rest of the site at every scene of a stack."""
+    zones = zones_of(site, stack.grid)
+    radiometry = fit_radiometry(stack, zones)
+    strips = make_strips(stack, site)
+    yard: Yard | None = None
+    looks: Looks | None = None
+    trains: list[Train] = []
+    limits = np.zeros((0, len(stack.scenes)))
+    if strips:
+        yard = make_yard(stack, site, strips, radiometry)
+        models = solve(yard)
+        looks = judge(yard)
+        trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
+        limits = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
+    blocked = zones.tracks | zones.sheds | zones.exclude
+    aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked)
+    change = measure(stack, zones, radiometry=radiometry)
+    patches = patches_of(change, stack, site)
+    ground = zones.ground & zones.site
+    levels = np.array(
+        [[float(np.median(b[m])) if (m := ground & np.isfinite(b)).any() else np.nan for b in p] for p in stack.pixels]
+    )
+    return Findings(
+        strips=strips,
+        looks=looks,
+        trains=tuple(trains),
+        limits_m=limits,
+        aprons=tuple(aprons),
+        patches=tuple(patches),
+        change=change,
+        radiometry=radiometry,
+        levels=levels,
+        clear_fraction=(stack.clear() & zones.site).sum(axis=(1, 2)) / max(int(zones.site.sum()), 1),
+        hidden_by=tuple(_hidden_by(quality[zones.site]) for quality in stack.quality),
+        yard=yard,
+    )
+
+
+def _hidden_by(quality: NDArray[np.uint8]) -> str | None:
+    counts = {name: int((quality == code).sum()) for code, name in REASONS.items()}
+    worst = max(counts, key=lambda name: counts[name])
+    return worst if counts[worst] else None

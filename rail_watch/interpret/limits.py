@@ -1,0 +1,110 @@
+"""Detection limits: trains put into the very scene, and looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.interpret.evidence import Residual, Others, train_evidence
+from rail_watch.interpret.looks import Looks
+from rail_watch.interpret.segments import shortest_train_m
+from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
+from rail_watch.interpret.evidence import shadow_band
+from rail_watch.interpret.yard import SceneModel, Yard, residual_at
+
+INSERTIONS = 40
+"""Trains put into each look; the limit is the length that nine in ten of them need."""
+PIECE_M = 12.0
+"""A train is built of pieces this long, each of a colour of its own."""
+
+
+def detection_limits(
+    yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float
+) -> NDArray[np.float64]:
+    """(K, T) shortest train, metres, found at 90 % on each track at each scene; NaN where none could be.
+
+    Railcar colours are drawn from the spread that the detector itself assumes, laid over the scene's own residuals
+    with the shadow they must throw; the statistic must pass what the false-alarm rate asks of this scene.
+    """
+    limits = np.full((len(yard.strips), yard.times), np.nan)
+    threshold = looks.null.threshold(false_alarm_rate)
+    for t, model in enumerate(models):
+        if model is None:
+            continue
+        for k in range(len(yard.strips)):
+            if not np.isfinite(looks.statistic[k, t]):
+                continue
+            needed = (threshold + looks.correction[k, t]) * looks.spread[t] + looks.centre[t]
+            limits[k, t] = _limit(yard, model, (k, t), looks.visible[k][t], float(needed))
+    return limits
+
+
+def _limit(
+    yard: Yard, model: SceneModel, place: tuple[int, int], visible: NDArray[np.bool_], needed: float
+) -> float:
+    k, t = place
+    strip = yard.strips[k]
+    rng = np.random.default_rng([k, t])
+    free = np.flatnonzero(visible & ~yard.occupied[k][t])
+    if len(free) * strip.step_m < shortest_train_m(yard.gsd_m):
+        free = np.flatnonzero(visible)
+    if len(free) * strip.step_m < shortest_train_m(yard.gsd_m):
+        return float("nan")
+    evidence = _inserted(yard, residual_at(yard, model, k, t), place, free, rng)
+    lengths = _lengths_needed(evidence, strip.step_m, yard.gsd_m, needed)
+    limit = float(np.quantile(lengths, 0.9, method="higher"))
+    return limit if np.isfinite(limit) and limit <= strip.line.length else float("nan")
+
+
+def _inserted(
+    yard: Yard, r: Residual, place: tuple[int, int], free: NDArray[np.int_], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(INSERTIONS, N) evidence along trains laid over empty stretches of the scene."""
+    k, t = place
+    strip, sun, shade = yard.strips[k], yard.suns[k][t], yard.shade[t]
+    steps = int(round(240.0 / strip.step_m)) if yard.gsd_m <= 1.3 else int(round(80 * yard.gsd_m / strip.step_m))
+    piece = max(int(round(PIECE_M / strip.step_m)), 1)
+    pieces = -(-steps // piece)
+    blur = 0.5 * yard.gsd_m
+    footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur)
+    out = np.empty((INSERTIONS, steps), dtype=np.float32)
+    for i in range(INSERTIONS):
+        # Background is taken in order from a random place, wrapping round the empty part of the track.
+        index = free[(int(rng.integers(len(free))) + np.arange(steps)) % len(free)]
+        z, lit = r.z[:, index].copy(), r.lit[:, index]
+        colour = rng.normal(size=(len(r.colour), pieces)) * np.sqrt(r.colour)[:, None]
+        colour = np.repeat(colour, piece, axis=1)[:, :steps]
+        band = shadow_band(strip.across_m, sun, float(rng.choice(HEIGHTS_M[1:])), blur_m=blur)
+        ratio = float(np.clip(rng.normal(shade.ratio, shade.sigma), 0.05, 0.95))
+        z += -(1 - ratio) * band * (1 - footprint) * lit + colour[:, :, None] * footprint
+        inserted = Residual(z, lit, r.valid[index], r.colour)
+        none = np.zeros(inserted.valid.shape, np.float32)
+        straight = type(sun)(sun.side, sun.across, 0.0)
+        out[i], _ = train_evidence(
+            inserted, Others(none, none), strip.across_m, sun=straight, scene=shade, resolution=(yard.gsd_m, strip.step_m)
+        )
+    return out
+
+
+def _lengths_needed(
+    evidence: NDArray[np.float32], step_m: float, gsd_m: float, needed: float
+) -> NDArray[np.float64]:
+    """(INSERTIONS,) shortest length at which each train's best window passes; inf where none does."""
+    shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
+    total = np.cumsum(np.clip(evidence, -8, 8), axis=1)
+    lengths = np.arange(1, evidence.shape[1] + 1)
+    best = np.full(evidence.shape, -np.inf)
+    for times in (1, 2, 4, 8):
+        width = shortest * times
+        if width > evidence.shape[1]:
+            break
+        # A train shorter than the window is padded with empty track, which counts against it.
+        empty = float(np.median(evidence)) if width == shortest else 0.0
+        inside = np.minimum(lengths, width)
+        sums = total[:, inside - 1] - np.maximum(width - lengths, 0) * max(2.0, abs(min(empty, 0.0)))
+        best = np.maximum(best, sums / np.sqrt(times))
+    passed = np.maximum.accumulate(best, axis=1) >= needed
+    first = np.argmax(passed, axis=1)
+    return np.where(passed.any(axis=1), lengths[first] * step_m, np.inf)

@@ -1,0 +1,123 @@
+"""Each track at each scene: what could be seen, and how unlike empty track it looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.change.null import GumbelNull, fit_null
+from rail_watch.imagery.scene import Quality
+from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.shadows import HALF_WIDTH_M
+from rail_watch.interpret.yard import Yard
+
+PRIOR_NULL = (3.0, 0.8)
+"""Location and scale of the standardised statistic of empty track before a series has spoken."""
+TYPICAL_TRACK_M = 400.0
+LEAST_VISIBLE = 0.5
+"""Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
+
+REASONS = {
+    Quality.OUTSIDE: "outside the scene",
+    Quality.NODATA: "no data from the sensor",
+    Quality.CLOUD: "cloud",
+    Quality.CLOUD_SHADOW: "cloud shadow",
+    Quality.READ_FAILED: "could not be read",
+    Quality.SATURATED: "saturated",
+}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Every track (first axis) at every scene (second axis)."""
+
+    visible: list[NDArray[np.bool_]]
+    """[strip] (T, S) the step could be judged."""
+    visible_fraction: NDArray[np.float64]
+    """(K, T)"""
+    statistic: NDArray[np.float64]
+    """(K, T) standardised; NaN where nothing could be judged."""
+    p_value: NDArray[np.float64]
+    """(K, T)"""
+    spread: NDArray[np.float64]
+    """(T,) and"""
+    centre: NDArray[np.float64]
+    """(T,) by which each scene's statistics were standardised."""
+    null: GumbelNull
+    correction: NDArray[np.float64]
+    """(K, T) taken off for the length in sight."""
+    reason: list[list[str | None]]
+    """[strip][scene] why not everything was seen."""
+
+    def p_of(self, raw: float, k: int, t: int) -> float:
+        """p-value of a raw window statistic on strip k at scene t."""
+        value = (raw - self.centre[t]) / self.spread[t] - self.correction[k, t]
+        return float(self.null.p_value(np.array([value]))[0])
+
+
+def visible_steps(yard: Yard, k: int) -> NDArray[np.bool_]:
+    """(T, S) steps of which at least half the footprint could be judged."""
+    near = np.abs(yard.strips[k].across_m) <= max(HALF_WIDTH_M, 0.5 * yard.strips[k].offset_step_m)
+    known = np.isfinite(yard.baseline[k]).all(axis=0)
+    return np.asarray((yard.usable[k] & known)[..., near].mean(axis=-1) >= 0.5)
+
+
+def _reason(yard: Yard, k: int, t: int) -> str | None:
+    strip = yard.strips[k]
+    middle = strip.quality[t][:, len(strip.across_m) // 2]
+    counts = {name: int((middle == code).sum()) for code, name in REASONS.items()}
+    if strip.roofed.any():
+        counts["under a roof"] = int(strip.roofed.sum())
+    worst = max(counts, key=lambda name: counts[name])
+    return worst if counts[worst] else None
+
+
+def _scale_of_scene(yard: Yard, visible: list[NDArray[np.bool_]], t: int) -> tuple[float, float]:
+    """Median and upper half-spread of one-train windows over all empty stretches of a scene."""
+    sums = []
+    for k, strip in enumerate(yard.strips):
+        width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
+        free = visible[k][t] & ~yard.occupied[k][t]
+        score = np.where(free, np.clip(yard.score[k][t], -8, 8), 0)
+        total, seen = np.cumsum(np.append(0, score)), np.cumsum(np.append(0, free))
+        if len(score) >= width:
+            window = total[width:] - total[:-width]
+            sums.append(window[(seen[width:] - seen[:-width]) >= 0.9 * width])
+    values = np.concatenate(sums) if sums else np.empty(0)
+    if len(values) < 30:
+        return float("nan"), float("nan")
+    middle, upper = np.percentile(values, [50, 84])
+    return float(middle), float(max(upper - middle, 1e-3))
+
+
+def judge(yard: Yard) -> Looks:
+    """Standardise every look's statistic by its scene and refer it to the law of empty track."""
+    visible = [visible_steps(yard, k) for k in range(len(yard.strips))]
+    shape = (len(yard.strips), yard.times)
+    scales = np.array([_scale_of_scene(yard, visible, t) for t in range(yard.times)])
+    typical = np.nanmedian(scales, axis=0) if np.isfinite(scales).any() else np.array([-20.0, 5.0])
+    scales = np.where(np.isfinite(scales), scales, typical)
+    statistic = np.full(shape, np.nan)
+    fraction = np.zeros(shape)
+    for k, strip in enumerate(yard.strips):
+        for t in range(yard.times):
+            fraction[k, t] = float(visible[k][t].mean())
+            raw = window_statistic(yard.score[k][t], visible[k][t], strip.step_m, gsd_m=yard.gsd_m)
+            statistic[k, t] = (raw - scales[t, 0]) / scales[t, 1]
+    # The maximum over a longer stretch is larger by the scale times the logarithm of the ratio of lengths.
+    metres = fraction * np.array([s.line.length for s in yard.strips])[:, None]
+    correction = PRIOR_NULL[1] * np.log(np.maximum(metres, 10.0) / TYPICAL_TRACK_M)
+    statistic -= correction
+    known = np.isfinite(statistic)
+    null = fit_null(statistic[known], prior=PRIOR_NULL)
+    p_value = np.full(shape, np.nan)
+    p_value[known] = null.p_value(statistic[known])
+    reason = [
+        [None if fraction[k, t] > 0.995 else _reason(yard, k, t) for t in range(yard.times)] for k in range(shape[0])
+    ]
+    return Looks(visible, fraction, statistic, p_value, scales[:, 1], scales[:, 0], null, correction, reason)
+
+
+__all__ = ["LEAST_VISIBLE", "Looks", "judge", "visible_steps"]

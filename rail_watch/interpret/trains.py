@@ -1,0 +1,138 @@
+"""Trains: stretches of a track that empty track does not explain, with ends, cars and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.change.null import GumbelNull
+from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
+from rail_watch.interpret.looks import Looks
+from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
+from rail_watch.interpret.strips import FINE_GSD_M
+from rail_watch.interpret.yard import SceneModel, Yard, residual_at
+
+Array = NDArray[np.float32]
+
+COUPLED_M = 4.0
+"""Stretches nearer than this (or two and a half pixels) are one train: couplings are shorter than a metre and a half."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """One train on one track at one scene."""
+
+    strip: int
+    scene: int
+    start_m: float
+    end_m: float
+    sigma_m: float
+    """Standard error of the length."""
+    p_value: float
+    height_m: float | None
+    count: CarCount | None
+    """None where the sensor cannot tell."""
+    colours: tuple[tuple[float, ...], ...]
+    """Mean value per band of each car (or of equal parts of the train where cars cannot be told apart)."""
+
+    @property
+    def length_m(self) -> float:
+        return self.end_m - self.start_m
+
+
+def _merged(runs: Sequence[tuple[int, int]], step_m: float, *, gap_m: float) -> list[tuple[int, int]]:
+    out: list[tuple[int, int]] = []
+    for first, last in runs:
+        if out and (first - out[-1][1]) * step_m < gap_m:
+            out[-1] = (out[-1][0], last)
+        else:
+            out.append((first, last))
+    return out
+
+
+def _segment_p(yard: Yard, looks: Looks, k: int, t: int, run: tuple[int, int]) -> float:
+    """p-value of one stretch: its own strongest window against the law of whole empty tracks."""
+    strip = yard.strips[k]
+    pad = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)) // 2, 1)
+    part = slice(max(run[0] - pad, 0), run[1] + pad)
+    raw = window_statistic(yard.score[k][t][part], looks.visible[k][t][part], strip.step_m, gsd_m=yard.gsd_m)
+    if not np.isfinite(raw):
+        return 1.0
+    return float(looks.p_of(raw, k, t))
+
+
+def trains_of(
+    yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float
+) -> list[Train]:
+    """Return every train that an empty track would show less often than the rate asked for.
+
+    Where a track's look passes and no stretch of it does alone, its strongest window is the train.
+    """
+    found = []
+    for k in range(len(yard.strips)):
+        for t, model in enumerate(models):
+            if model is None or not looks.p_value[k, t] < false_alarm_rate:
+                continue
+            for run, p in _runs(yard, looks, k, t, false_alarm_rate):
+                found.append(_train(yard, model, (k, t), run, p))
+    return found
+
+
+def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[tuple[int, int], float]]:
+    strip = yard.strips[k]
+    gap = max(COUPLED_M, 2.5 * yard.gsd_m)
+    runs = _merged(segments(yard.score[k][t], strip.step_m, gsd_m=yard.gsd_m), strip.step_m, gap_m=gap)
+    judged = [(run, _segment_p(yard, looks, k, t, run)) for run in runs]
+    passing = [(run, p) for run, p in judged if p < rate]
+    if passing:
+        return passing
+    width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
+    sums = np.convolve(np.clip(yard.score[k][t], -8, 8), np.ones(width), mode="valid")
+    start = int(np.argmax(sums))
+    return [((start, start + width), float(looks.p_value[k, t]))]
+
+
+def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int, int], p_value: float) -> Train:
+    k, t = place
+    strip = yard.strips[k]
+    start, end = _ends(yard, k, t, run)
+    sigma = end_error_m(yard.gsd_m) * np.sqrt(2)
+    heights = yard.height[k][t][run[0] : run[1]]
+    from rail_watch.interpret.shadows import HEIGHTS_M
+
+    height = float(np.mean(np.asarray(HEIGHTS_M)[heights])) if yard.suns[k][t].side else None
+    first, last = int(start / strip.step_m), max(int(np.ceil(end / strip.step_m)), int(start / strip.step_m) + 1)
+    first, last = max(first, 0), min(last, len(strip.along_m))
+    if yard.gsd_m > FINE_GSD_M:
+        count = count_from_length(end - start, float(sigma)) if yard.gsd_m <= 5 else None
+        return Train(k, t, start, end, float(sigma), p_value, height, count, ())
+    r = residual_at(yard, model, k, t)
+    middle = np.abs(strip.across_m) <= 1.1
+    profile = r.z[:, first:last, middle].mean(axis=-1).astype(np.float64)
+    count = count_cars(profile, strip.step_m)
+    raw = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
+    cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
+    colours = tuple(
+        tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1)) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a
+    )
+    return Train(k, t, start, end, float(sigma), p_value, height, count, colours)
+
+
+def _ends(yard: Yard, k: int, t: int, run: tuple[int, int]) -> tuple[float, float]:
+    """Where the evidence turns, between steps; the blur of the PSF on both ends taken off."""
+    strip = yard.strips[k]
+    trim = 0.25 * yard.gsd_m
+    start, end = run[0] * strip.step_m + trim, run[1] * strip.step_m - trim
+    scale = strip.line.length / (len(strip.along_m) * strip.step_m)
+    return start * scale, end * scale
+
+
+def end_error_m(gsd_m: float) -> float:
+    """Standard error of one end of a train, measured on random yards (see docs/method.md)."""
+    return 0.35 + 0.45 * gsd_m
+
+
+__all__ = ["GumbelNull", "Train", "trains_of"]

@@ -1,0 +1,130 @@
+"""What was seen, in sentences: what, where, how much, against what, and what cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rail_watch.aoi.site import Site
+from rail_watch.observe.records import Observation, SceneRecord
+
+
+def stamp(when: datetime) -> str:
+    """2022-11-30 02:11 UTC."""
+    return when.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def names_of(site: Site) -> Mapping[str, str]:
+    """Id to name of every track, deck and apron."""
+    return {item.id: item.name or item.id for item in (*site.tracks, *site.bridges, *site.aprons)}
+
+
+def _inline(name: str) -> str:
+    """Name for the middle of a sentence: "Track 2" becomes "track 2", a proper name stays."""
+    return name[0].lower() + name[1:] if name.split(" ")[0] in ("Track", "Apron", "The", "Station", "Siding") else name
+
+
+def _cars(item: Observation) -> str:
+    if item.railcars is None or item.railcars_95 is None:
+        return ""
+    low, high = item.railcars_95
+    many = "railcar" if item.railcars == 1 else "railcars"
+    return f" of about {item.railcars} {many} (95 %: {low}-{high})"
+
+
+def _length(item: Observation) -> str:
+    assert item.length_m is not None
+    return f"{item.length_m:.0f} m long"
+
+
+def _before(item: Observation) -> str:
+    if item.last_clear_before is None:
+        return " No earlier clear look at this place is at hand."
+    day = stamp(item.last_clear_before)
+    if item.change == "standing":
+        return f" Something alike stood there at the previous clear look, {day}."
+    place = "ground" if item.track is None else "track"
+    return f" The previous clear look, {day}, showed the {place} empty there."
+
+
+def _same(item: Observation, site_names: Mapping[str, str]) -> str:
+    if item.same_as is None or item.same_as_when is None:
+        return ""
+    where = "" if item.same_as_site == item.site else f" at {site_names.get(item.same_as_site or '', item.same_as_site)}"
+    return f"; what appears to be the train seen{where} at {stamp(item.same_as_when)}"
+
+
+def text_of(item: Observation, site: Site, *, site_names: Mapping[str, str]) -> str:
+    """One or two sentences on one observation."""
+    names = names_of(site)
+    if item.kind in ("train", "train-on-bridge"):
+        place = _inline(names.get(item.track or "", item.track or ""))
+        on = f"is on {place}" if item.kind == "train-on-bridge" else f"stands on {place}"
+        if len(item.tracks) > 1:
+            others = ", ".join(_inline(names.get(t, t)) for t in item.tracks[1:])
+            on += f" (or {others}: this sensor cannot tell them apart)"
+        return f"A train{_cars(item)}, {_length(item)}, {on}{_same(item, site_names)}.{_before(item)}"
+    assert item.area_m2 is not None
+    if item.kind == "cargo":
+        place = _inline(names.get(item.apron or "", item.apron or ""))
+        return f"A patch of what may be cargo, about {item.area_m2:.0f} m², lies on {place}.{_before(item)}"
+    return f"About {item.area_m2:.0f} m² of ground look different from before.{_before(item)}"
+
+
+def _cargo_sentence(items: Sequence[Observation], site: Site) -> str:
+    names = names_of(site)
+    parts = []
+    for apron in dict.fromkeys(item.apron for item in items):
+        here = [item for item in items if item.apron == apron]
+        total = sum(item.area_m2 or 0 for item in here)
+        pieces = "1 patch" if len(here) == 1 else f"{len(here)} patches"
+        place = _inline(names.get(apron or "", apron or ""))
+        parts.append(f"{pieces} of what may be cargo, about {total:.0f} m² in all, on {place}")
+    return "; ".join(parts) + "."
+
+
+def _nothing(scene: SceneRecord) -> str:
+    seen = [look for look in scene.tracks if look.state == "empty"]
+    unknown = [look for look in scene.tracks if look.state == "unknown"]
+    if not scene.tracks:
+        return "nothing new to be seen."
+    if not seen:
+        return f"nothing could be seen of the tracks ({_reasons(scene)})."
+    limits = [look.shortest_detectable_m for look in seen if look.shortest_detectable_m is not None]
+    sure = f"; a train longer than {max(limits):.0f} m would most likely have been seen" if limits else ""
+    hidden = f"; {len(unknown)} could not be seen ({_reasons(scene)})" if unknown else ""
+    many = "1 track" if len(seen) == 1 else f"{len(seen)} tracks"
+    return f"no train on {many} that could be seen{sure}{hidden}."
+
+
+def _reasons(scene: SceneRecord) -> str:
+    reasons = [look.reason for look in scene.tracks if look.state == "unknown" and look.reason]
+    return ", ".join(dict.fromkeys(reasons)) or scene.reason or "hidden"
+
+
+def summary_of(
+    site: Site, scenes: Sequence[SceneRecord], observations: Sequence[Observation]
+) -> tuple[str, ...]:
+    """Lines of an analyst's log, one or more per scene, in order of time."""
+    lines = []
+    for scene in scenes:
+        if scene.status == "baseline":
+            continue
+        head = f"{stamp(scene.when)}, {scene.sensor}: "
+        if scene.status == "skipped":
+            lines.append(f"{head}could not be judged ({scene.reason}).")
+            continue
+        here = [item for item in observations if item.scene == scene.id]
+        trains = [item for item in here if item.kind in ("train", "train-on-bridge")]
+        for item in trains:
+            lines.append(head + item.text[0].lower() + item.text[1:])
+        if not trains:
+            lines.append(head + _nothing(scene))
+        cargo = [item for item in here if item.kind == "cargo"]
+        if cargo:
+            lines.append(head + _cargo_sentence(cargo, site))
+        changed = [item for item in here if item.kind == "change"]
+        if changed:
+            total = sum(item.area_m2 or 0 for item in changed)
+            lines.append(f"{head}{len(changed)} places look different from before, about {total:.0f} m² in all.")
+    return tuple(lines)
