@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rail_watch.grid import Grid
 
-QualityKind = Literal["scl", "udm2", "data-mask", "cloud"]
+QualityKind = Literal["scl", "udm2", "qa-pixel", "data-mask", "cloud", "cloud-probability"]
 
 
 class Quality(IntEnum):
@@ -45,6 +45,8 @@ class Band:
     scale: float = 1.0
     offset: float = 0.0
     nodata: float | None = None
+    assumed: bool = False
+    """True: the catalogue gives no scale, so the product's documented one stands in, for whole numbers only."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""The one door through which rasters from outside come in.
+
+What GDAL would otherwise do with a hostile file, and what is done against it:
+
+- pick a driver that follows references (VRT, WMS, …): only TIFF's magic bytes, and the driver fixed to GTiff;
+- read sidecar files (``.aux.xml``, ``.ovr``, ``.msk``): the folder is declared empty and PAM is off;
+- take the pixels of decimated reads from the file or address named in the tag OVERVIEW_FILE: refused;
+- allocate what the header claims: caps on pixels, bands and the size of one block;
+- open a name that is more than a path (``/vsicurl/…``, ``GTIFF_DIR:1:…``): only resolved paths of regular files.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
+
+from rail_watch.errors import BadRaster
+
+MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+MAX_PIXELS = 10_000_000_000
+MAX_BANDS = 256
+MAX_BLOCK_BYTES = 64_000_000
+DTYPES = frozenset(
+    {"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"}
+)
+ENVIRONMENT = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",
+    "GDAL_CACHEMAX": 64,
+}
+
+
+def _local_file(path: Path) -> Path:
+    if "\0" in str(path):
+        raise BadRaster("a raster's path holds a NUL character")
+    try:
+        resolved = path.resolve(strict=True)
+        if not resolved.is_file():
+            raise BadRaster(f"{path}: not a regular file")
+        with resolved.open("rb") as stream:
+            magic = stream.read(4)
+    except OSError as fault:
+        reason = "no such file" if isinstance(fault, FileNotFoundError) else fault.strerror or type(fault).__name__
+        raise BadRaster(f"{path}: {reason}") from fault
+    if str(resolved).startswith("/vsi"):
+        raise BadRaster(f"{path}: not a path of a local file")
+    if magic not in MAGIC:
+        raise BadRaster(f"{path}: not a TIFF file; convert it to GeoTIFF first")
+    return resolved
+
+
+def _cause(fault: BaseException) -> str:
+    """Return one short line of the innermost reason GDAL gives."""
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    return " ".join(str(fault).split())[:160] or type(fault).__name__
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn whatever GDAL or a codec raises into `BadRaster` naming the file."""
+    try:
+        yield
+    except BadRaster:
+        raise
+    except Exception as fault:  # noqa: BLE001 - codecs raise anything, and this is the file boundary
+        raise BadRaster(f"{path}: cannot be read ({_cause(fault)}); fetch it again or leave it out") from fault
+
+
+def _block_bytes(dataset: DatasetReader) -> int:
+    bands = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
+    rows, cols = max(dataset.block_shapes, key=lambda shape: shape[0] * shape[1])
+    size = max(np.dtype(name).itemsize for name in dataset.dtypes)
+    return int(rows * cols * size * bands)
+
+
+def _check(dataset: DatasetReader, path: Path) -> None:
+    if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
+        raise BadRaster(f"{path}: refused, its tag OVERVIEW_FILE points at another file; rewrite it without")
+    if dataset.count < 1 or dataset.count > MAX_BANDS:
+        raise BadRaster(f"{path}: {dataset.count} bands; 1 to {MAX_BANDS} can be read")
+    if dataset.width * dataset.height > MAX_PIXELS:
+        raise BadRaster(
+            f"{path}: {dataset.width} x {dataset.height} pixels is more than {MAX_PIXELS:.0e}; cut it first"
+        )
+    odd = sorted(set(dataset.dtypes) - DTYPES)
+    if odd:
+        raise BadRaster(f"{path}: pixels of type {odd[0]}; real numbers are needed (detected or calibrated imagery)")
+    block = _block_bytes(dataset)
+    if block > MAX_BLOCK_BYTES:
+        limit = MAX_BLOCK_BYTES / 1e6
+        raise BadRaster(
+            f"{path}: its blocks decode to {block / 1e6:.0f} MB each, over {limit:.0f} MB; rewrite it tiled"
+        )
+    if dataset.crs is None or dataset.transform.is_identity:
+        raise BadRaster(f"{path}: not georeferenced (no coordinate system or transform); orthorectify it first")
+    t = dataset.transform
+    if not np.isfinite([t.a, t.b, t.c, t.d, t.e, t.f]).all() or t.determinant == 0:
+        raise BadRaster(f"{path}: its transform is degenerate; orthorectify it again")
+
+
+@contextmanager
+def safe_open(path: Path) -> Iterator[DatasetReader]:
+    """Open one local GeoTIFF that may be hostile.
+
+    Everything done with the dataset inside the ``with`` block is guarded too.
+
+    Raises
+    ------
+    BadRaster
+        One line naming the file, for anything that goes wrong here or inside the block.
+    """
+    with _named(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        resolved = _local_file(path)
+        with rasterio.Env(**ENVIRONMENT), rasterio.open(resolved, driver="GTiff", sharing=False) as dataset:
+            _check(dataset, path)
+            yield dataset
