@@ -18,6 +18,9 @@ SCHEMA = "1"
 ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*")
 MAX_ID_LENGTH = 64
 MAX_FEATURES = 10_000
+MAX_TEXT = 1000
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, and those that turn the direction of writing."""
 MAX_SITE_M2 = 2.5e9
 MIN_SITE_M2 = 100.0
 AREA_ROLES = ("apron", "shed", "stable", "exclude")
@@ -114,6 +117,8 @@ def _text(value: object, what: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise BadAoi(f"`{what}` must be text")
+    if len(value) > MAX_TEXT or UNPRINTABLE.search(value):
+        raise BadAoi(f"`{what}` must be one line of at most {MAX_TEXT} characters, without control characters")
     return value
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from rail_watch.aoi.document import ID_PATTERN, parse
+from rail_watch.aoi.document import parse
 from rail_watch.aoi.json_file import parse_json, read_bytes
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadAoi
@@ -40,7 +40,7 @@ def _located(name_or_path: str | os.PathLike[str]) -> Path:
     if "\0" in text:
         raise BadAoi("the AOI's path holds a NUL character")
     folder = _shipped_folder()
-    if folder is not None and ID_PATTERN.fullmatch(text) and (folder / f"{text}.geojson").is_file():
+    if folder is not None and text in shipped():
         return folder / f"{text}.geojson"
     path = Path(text)
     try:

@@ -73,7 +73,7 @@ def platform_in(stem: str) -> str | None:
 
 
 def time_in(stem: str) -> tuple[datetime, bool] | None:
-    """Return the first time in a file name and whether it gives a time of day; times are UTC by habit of all vendors."""
+    """Return the first time in a file name, as UTC like all vendors, and whether it gives a time of day."""
     match = _TIME.search(stem) or _DAY.search(stem)
     if match is None:
         return None

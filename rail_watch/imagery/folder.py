@@ -142,7 +142,7 @@ def _grouped(paths: list[Path], log: _Log) -> list[list[_Header]]:
 
 
 def _sidecar(group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]]) -> Mapping[str, object]:
-    """Return the properties of the JSON file that goes with a scene: of one stem, or Planet's ``<id>_metadata.json``."""
+    """Return the properties of the scene's own JSON file: of the same stem, or Planet's ``<id>_metadata.json``."""
     folder, scene = group[0].path.parent, group[0].part.scene
     stems = {scene, f"{scene}_metadata", *(header.path.stem for header in group)}
     return next((own for path, own in sorted(sidecars.items()) if path.parent == folder and path.stem in stems), {})

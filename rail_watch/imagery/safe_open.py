@@ -12,16 +12,18 @@ What GDAL would otherwise do with a hostile file, and what is done against it:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from rail_watch.errors import BadRaster
+from rail_watch.imagery.tiff_header import directories
 
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 MAX_PIXELS = 10_000_000_000
@@ -66,12 +68,14 @@ def _cause(fault: BaseException) -> str:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Generator[None]:
     """Turn whatever GDAL or a codec raises into `BadRaster` naming the file."""
     try:
         yield
-    except BadRaster:
-        raise
+    except BadRaster as fault:
+        if str(path) in str(fault):
+            raise
+        raise BadRaster(f"{path}: {fault}") from fault
     except Exception as fault:  # noqa: BLE001 - codecs raise anything, and this is the file boundary
         raise BadRaster(f"{path}: cannot be read ({_cause(fault)}); fetch it again or leave it out") from fault
 
@@ -81,6 +85,17 @@ def _block_bytes(dataset: DatasetReader) -> int:
     rows, cols = max(dataset.block_shapes, key=lambda shape: shape[0] * shape[1])
     size = max(np.dtype(name).itemsize for name in dataset.dtypes)
     return int(rows * cols * size * bands)
+
+
+def _check_mask(dataset: DatasetReader, path: Path) -> None:
+    """Refuse a mask inside the file whose blocks are too large; GDAL does not tell their size."""
+    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0]:
+        return
+    for directory in directories(path):
+        if directory.is_mask and directory.block[0] * directory.block[1] > MAX_BLOCK_BYTES:
+            raise BadRaster(
+                f"{path}: its mask decodes to over {MAX_BLOCK_BYTES / 1e6:.0f} MB a block; rewrite it tiled"
+            )
 
 
 def _check(dataset: DatasetReader, path: Path) -> None:
@@ -103,13 +118,14 @@ def _check(dataset: DatasetReader, path: Path) -> None:
         )
     if dataset.crs is None or dataset.transform.is_identity:
         raise BadRaster(f"{path}: not georeferenced (no coordinate system or transform); orthorectify it first")
+    _check_mask(dataset, path)
     t = dataset.transform
     if not np.isfinite([t.a, t.b, t.c, t.d, t.e, t.f]).all() or t.determinant == 0:
         raise BadRaster(f"{path}: its transform is degenerate; orthorectify it again")
 
 
 @contextmanager
-def safe_open(path: Path) -> Iterator[DatasetReader]:
+def safe_open(path: Path) -> Generator[DatasetReader]:
     """Open one local GeoTIFF that may be hostile.
 
     Everything done with the dataset inside the ``with`` block is guarded too.

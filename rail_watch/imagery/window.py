@@ -25,7 +25,7 @@ Pixels = TypeVar("Pixels", NDArray[np.float32], NDArray[np.uint8])
 
 
 def outline(site: Site, margin_m: float = 0.0) -> Points:
-    """Return (n, 2) lon/lat points along the site's outer edge, widened by a margin, close enough to bend with any CRS."""
+    """Return (n, 2) lon/lat points along the site's edge, widened by a margin, dense enough to bend with any CRS."""
     centre = site.polygon.centroid
     frame = local_crs(centre.x, centre.y)
     x, y = transformer(WGS84, frame).transform(*np.array(shapely.segmentize(site.polygon, 0.002).exterior.coords).T[:2])
