@@ -29,7 +29,8 @@ TILT_DEG = -24.0
 APRON = (-40.0, 60.0, 22.0, 52.0)
 """Left, right, bottom, top along and across the yard's axis, metres."""
 SHEDS = ((-130.0, -60.0, 24.0, 50.0), (80.0, 150.0, 24.0, 50.0))
-COLOURS = ((0.25, 0.33, 0.5), (0.12, 0.2, 0.38), (0.36, 0.16, 0.1), (0.4, 0.4, 0.4), (0.22, 0.25, 0.17))
+COLOURS = ((0.36, 0.26, 0.2), (0.3, 0.19, 0.11), (0.09, 0.12, 0.3), (0.33, 0.33, 0.33), (0.14, 0.2, 0.18))
+"""Blue, green, red."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,12 @@ def track_offset(number: int) -> float:
 def yard(*, tracks: int = 6, name: str = "Tumangang rail yard", half: float = 300.0) -> Site:
     """Return the painted yard as an area of interest."""
     lines = tuple(
-        Track(f"t{n + 1}", f"Track {n + 1}", LineString(lonlat([(-half + 12 * n, track_offset(n)), (half - 9 * n, track_offset(n))])), 1520)
+        Track(
+            f"t{n + 1}",
+            f"Track {n + 1}",
+            LineString(lonlat([(-half + 12 * n, track_offset(n)), (half - 9 * n, track_offset(n))])),
+            1520,
+        )
         for n in range(tracks)
     )
     return Site(
@@ -89,7 +95,9 @@ def yard(*, tracks: int = 6, name: str = "Tumangang rail yard", half: float = 30
         name=name,
         polygon=box(-half - 30, half + 30, -90, 110),
         tracks=lines,
-        bridges=(Bridge("deck", "River deck", LineString(lonlat([(half - 60, -60), (half + 20, -60)])), 8.0),) if tracks else (),
+        bridges=(Bridge("deck", "River deck", LineString(lonlat([(half - 60, -60), (half + 20, -60)])), 8.0),)
+        if tracks
+        else (),
         aprons=(Area("pad", "Cargo pad", box(*APRON)),) if tracks else (),
         sheds=tuple(Area(f"shed{n}", f"Shed {n}", box(*shed)) for n, shed in enumerate(SHEDS)) if tracks else (),
         accuracy_m=3.0,
@@ -114,66 +122,99 @@ def _coordinates(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return (east * c + north * s).reshape(grid.shape), (north * c - east * s).reshape(grid.shape)
 
 
-def paint(look: Look, grid: Grid, *, tracks: int = 6, seed: int = 1) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(band, row, column) blue, green, red, nir reflectance and (row, column) quality of a look."""
-    along, across = _coordinates(grid)
-    gsd = grid.metres_per_pixel()
-    rng = np.random.default_rng(7)
-    rough = sum(gaussian_filter(rng.standard_normal(grid.shape), scale / gsd) * scale / gsd for scale in (2.0, 9.0, 30.0))
-    ground = np.array([0.075, 0.105, 0.135, 0.24])[:, None, None] + 0.012 * rough * np.ones((4, 1, 1))
+class _Paint:
+    """Brushes in yard coordinates."""
 
-    def fill(mask: NDArray[np.bool_], colour: Sequence[float], grain: float = 0.0) -> None:
-        noise = grain * rng.standard_normal(grid.shape)
-        ground[:, mask] = np.array([*colour, colour[-1] * 1.1])[:, None] + noise[mask]
+    def __init__(self, grid: Grid, seed: int) -> None:
+        self.along, self.across = _coordinates(grid)
+        self.gsd, self.shape, self.rng = grid.metres_per_pixel(), grid.shape, np.random.default_rng(seed)
+        ground = np.array([0.075, 0.105, 0.135, 0.24])[:, None, None]
+        self.bands = ground + 0.012 * (self.cloth(3.0) + self.cloth(12.0)) * np.ones((4, 1, 1))
 
-    def rect(left: float, right: float, bottom: float, top: float) -> NDArray[np.bool_]:
+    def cloth(self, size_m: float) -> NDArray[np.float64]:
+        """Smooth noise of that scale and unit spread."""
+        sigma = size_m / self.gsd
+        return gaussian_filter(self.rng.standard_normal(self.shape), sigma, truncate=2) * 3.5 * sigma
+
+    def fill(self, mask: NDArray[np.bool_], colour: Sequence[float], grain: float = 0.0) -> None:
+        noise = grain * self.rng.standard_normal(int(mask.sum()))
+        self.bands[:, mask] = np.array([*colour, colour[-1] * 1.1])[:, None] + noise
+
+    def rect(self, left: float, right: float, bottom: float, top: float) -> NDArray[np.bool_]:
+        along, across = self.along, self.across
         return (along > left) & (along < right) & (across > bottom) & (across < top)
 
-    fill(rect(-400, 400, 60, 66), (0.2, 0.2, 0.2), 0.01)
-    if tracks:
-        fill(rect(-310, 310, -24, track_offset(tracks - 1) + 4), (0.15, 0.16, 0.17), 0.02)
-        fill(rect(*APRON), (0.25, 0.25, 0.25), 0.012)
+
+def _paint_ground(paint: _Paint, tracks: int) -> None:
+    paint.fill(paint.rect(-400, 400, 60, 66), (0.2, 0.2, 0.2), 0.01)
+    if not tracks:
+        return
+    paint.fill(paint.rect(-310, 310, -24, track_offset(tracks - 1) + 4), (0.15, 0.16, 0.17), 0.02)
+    paint.fill(paint.rect(*APRON), (0.25, 0.25, 0.25), 0.012)
     for number in range(tracks):
         for rail in (-0.75, 0.75):
-            fill(np.abs(across - track_offset(number) - rail) < max(0.15, 0.3 * gsd), (0.24, 0.23, 0.22))
-    for left, right, bottom, top in SHEDS if tracks else ():
-        fill(rect(left + 3, right + 3, top, top + 9), (0.03, 0.03, 0.035))
-        fill(rect(left, right, bottom, top), (0.24, 0.17, 0.14), 0.006)
-        fill(rect(left, right, (bottom + top) / 2, top), (0.19, 0.13, 0.11), 0.006)
-    for train in look.trains:
-        middle = track_offset(train.track)
-        for car in range(train.cars):
-            left = train.start + 13.92 * car
-            fill(rect(left + 1.5, left + 14.5, middle + 1.6, middle + 5.2), (0.045, 0.045, 0.05))
-        for car in range(train.cars):
-            left = train.start + 13.92 * car
-            fill(rect(left + 0.5, left + 13.4, middle - 1.6, middle + 1.6), COLOURS[(car * 3) % 5][::-1], 0.008)
-    cut = APRON[0] + look.fill * (APRON[1] - APRON[0])
+            near = np.abs(paint.across - track_offset(number) - rail) < max(0.15, 0.3 * paint.gsd)
+            paint.fill(near, (0.24, 0.23, 0.22))
+    for left, right, bottom, top in SHEDS:
+        paint.fill(paint.rect(left + 3, right + 3, top, top + 9), (0.03, 0.03, 0.035))
+        paint.fill(paint.rect(left, right, bottom, top), (0.14, 0.17, 0.24), 0.006)
+        paint.fill(paint.rect(left, right, (bottom + top) / 2, top), (0.11, 0.13, 0.19), 0.006)
+
+
+def _paint_objects(paint: _Paint, look: Look) -> None:
+    cars = [
+        (track_offset(train.track), train.start + 13.92 * car, car)
+        for train in look.trains
+        for car in range(train.cars)
+    ]
+    for middle, left, _ in cars:
+        paint.fill(paint.rect(left + 1.5, left + 14.5, middle + 1.6, middle + 5.2), (0.045, 0.045, 0.05))
+    for middle, left, car in cars:
+        paint.fill(paint.rect(left + 0.5, left + 13.4, middle - 1.6, middle + 1.6), COLOURS[(car * 3) % 5], 0.008)
     if look.fill:
-        fill(rect(APRON[0] + 4, cut, 26, 46), (0.42, 0.27, 0.16), 0.02)
+        cut = APRON[0] + look.fill * (APRON[1] - APRON[0])
+        paint.fill(paint.rect(APRON[0] + 4, cut, 26, 46), (0.42, 0.27, 0.16), 0.02)
+
+
+def paint_look(
+    look: Look, grid: Grid, *, tracks: int = 6, seed: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """(band, row, column) blue, green, red, nir reflectance and (row, column) quality of a look."""
+    paint = _Paint(grid, 7)
+    _paint_ground(paint, tracks)
+    _paint_objects(paint, look)
     quality = np.full(grid.shape, int(Quality.CLEAR), dtype=np.uint8)
+    paint.rng = np.random.default_rng(seed)
     if look.cloud:
-        veil = gaussian_filter(np.random.default_rng(seed).standard_normal(grid.shape), 25 / gsd) * 25 / gsd
-        hidden = along + 60 * veil > 330 - 660 * look.cloud
-        ground[:, hidden] = 0.6 + 0.03 * veil[hidden]
+        veil = paint.cloth(20.0)
+        hidden = paint.along + 25 * veil > 330 - 660 * look.cloud
+        paint.bands[:, hidden] = 0.6 + 0.03 * veil[hidden]
         quality[hidden] = int(Quality.CLOUD)
-    noise = 0.006 * np.random.default_rng(seed).standard_normal(ground.shape)
-    return (look.gain * (ground + noise)).astype(np.float32), quality
+    noise = 0.006 * paint.rng.standard_normal(paint.bands.shape)
+    return (look.gain * gaussian_filter(paint.bands + noise, (0, 0.6, 0.6))).astype(np.float32), quality
 
 
 def _ref(look: Look, number: int) -> SceneRef:
     return SceneRef(
-        id=f"scene-{number:03d}", when=look.when, platform="painted", gsd_m=0.5, assets=(), simulated=True, credit="Painted for a test"
+        id=f"scene-{number:03d}",
+        when=look.when,
+        platform="painted",
+        gsd_m=0.5,
+        assets=(),
+        simulated=True,
+        credit="Painted for a test",
     )
 
 
-def stacks_of(looks: Sequence[Look], *, gsd: Mapping[str, float], tracks: int = 6, half: float = 300.0) -> dict[str, Stack]:
+def stacks_of(
+    looks: Sequence[Look], *, gsd: Mapping[str, float], tracks: int = 6, half: float = 300.0
+) -> dict[str, Stack]:
     """Return prepared stacks of painted looks, by sensor."""
     stacks = {}
     for sensor in dict.fromkeys(look.sensor for look in looks):
         grid = grid_of(gsd[sensor], half=half)
         chosen = [(n, look) for n, look in enumerate(looks) if look.sensor == sensor]
-        painted = [paint(look, grid, tracks=tracks, seed=n) for n, look in chosen]
+        painted = [paint_look(look, grid, tracks=tracks, seed=n) for n, look in chosen]
         stacks[sensor] = Stack(
             sensor=sensor,
             grid=grid,
@@ -242,7 +283,12 @@ def record_of(look: Look, number: int, site: Site, gsd: float) -> SceneRecord:
     state = {True: "occupied", False: "empty" if seen > 0.3 else "unknown"}
     tracks = tuple(
         TrackLook(
-            part.id, visibility, seen, state[part.id in occupied], 0.4, 14.0 + 30 * gsd if seen > 0.3 else None  # type: ignore[arg-type]
+            part.id,
+            visibility,
+            seen,
+            state[part.id in occupied],
+            0.4,
+            14.0 + 30 * gsd if seen > 0.3 else None,  # type: ignore[arg-type]
         )
         for part in (*site.tracks, *site.bridges)
     )
@@ -296,7 +342,9 @@ def story(*, days: int = 14) -> list[Look]:
                 trains,
                 fill={4: 0.45, 5: 0.8, 6: 0.8, 7: 0.3}.get(number % 14, 0.0),
                 cloud={2: 0.95, 6: 0.25, 10: 0.5}.get(number % 14, 0.0),
-                sensor=("SkySat 0.5 m", "PlanetScope 3 m", "SkySat 0.5 m", "SkySat 0.5 m", "Sentinel-2 10 m")[number % 5],
+                sensor=("SkySat 0.5 m", "PlanetScope 3 m", "SkySat 0.5 m", "SkySat 0.5 m", "Sentinel-2 10 m")[
+                    number % 5
+                ],
                 gain=1 + 0.15 * np.sin(number),
                 skipped=number % 14 == 2,
             )

@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation, SceneRecord
 from rail_watch.report.names import clean, drawable, shorten
+from rail_watch.report.stretch import ways
 
 MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 CERTAIN = ("almost certain", "nearly certain", "very likely", "highly probable")
 """Likelihoods at which a label names the object without a hedge."""
 MAX_SENTENCES = 6
@@ -60,7 +62,7 @@ def sensor(record: SceneRecord) -> str:
 
 def place_names(site: Site, observation: Observation) -> str:
     """Track(s), deck or apron an observation stands on, by name; empty where it has none."""
-    names = {part.id: part.name for part in (*site.tracks, *site.bridges, *site.aprons)}
+    names = {part.id: part.name for part in ways(site)} | {area.id: area.name for area in site.aprons}
     if observation.kind == "cargo":
         ids: Sequence[str] = (observation.apron,) if observation.apron else ()
     else:
@@ -158,7 +160,12 @@ def _uncredited(record: SceneRecord) -> str:
 
 
 def pair_caption(
-    site: Site, records: tuple[SceneRecord, SceneRecord | None], seen: Sequence[Observation], *, number: int, hidden: float
+    site: Site,
+    records: tuple[SceneRecord, SceneRecord | None],
+    seen: Sequence[Observation],
+    *,
+    number: int,
+    hidden: float,
 ) -> Caption:
     """Caption of a before/after pair.
 
@@ -184,12 +191,15 @@ def pair_caption(
 
 
 def _count(seen: Sequence[Observation]) -> str:
-    words = {"train": "train", "train-on-bridge": "train on the bridge", "cargo": "cargo pile", "change": "changed place"}
+    words = {
+        "train": "train",
+        "train-on-bridge": "train on the bridge",
+        "cargo": "cargo pile",
+        "change": "changed place",
+    }
     counts = {kind: sum(one.kind == kind for one in seen) for kind in words}
     plural = {"train-on-bridge": "trains on the bridge"}
-    parts = [
-        f"{n} {words[kind] if n == 1 else plural.get(kind, words[kind] + 's')}" for kind, n in counts.items() if n
-    ]
+    parts = [f"{n} {words[kind] if n == 1 else plural.get(kind, words[kind] + 's')}" for kind, n in counts.items() if n]
     return (" and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)) + " outlined"
 
 
@@ -216,9 +226,13 @@ def _cannot(site: Site, record: SceneRecord, seen: Sequence[Observation], hidden
     kinds = {one.kind for one in seen}
     told = []
     if kinds & {"train", "train-on-bridge"}:
-        told.append("What the railcars carry, where they came from and where they go cannot be determined from this image.")
+        told.append(
+            "What the railcars carry, where they came from and where they go cannot be determined from this image."
+        )
         if record.gsd_m > 1.2:
-            told.append(f"Single railcars cannot be told apart at {record.gsd_m:.2g} m; their number follows from the length.")
+            told.append(
+                f"Single railcars cannot be told apart at {record.gsd_m:.2g} m; their number follows from the length."
+            )
         if any(len(one.tracks) > 1 for one in seen):
             told.append("Which of the neighbouring tracks a train stands on cannot be told where several are named.")
     if "cargo" in kinds:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -18,7 +19,8 @@ from rail_watch.report.caption import Caption, clock, label, sensor
 from rail_watch.report.labels import Label, Placed, Room, clutter_raster, place, spread
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
-from rail_watch.report.stretch import Frame, View, track_in, veiled
+from rail_watch.report.stretch import Frame, View, track_in, veiled, ways
+from rail_watch.report.watermark import marked
 from rail_watch.sun import SunPosition, sun_position
 
 Floats = NDArray[np.float64]
@@ -34,11 +36,14 @@ TALLEST_SINGLE = 1000
 STRIP = 52
 BAND_HEIGHT = 62
 LOCATOR = (360, 290)
+LONG = 4000
 MOST_LABELS = {"after": 10, "before": 6}
 COLOURS = {"train": "#ffd400", "train-on-bridge": "#ffd400", "cargo": "#4cc9f0", "change": "#ff8fd8"}
 """Yellow, sky blue, pink: apart for every common kind of colour blindness, and apart in grey by their dashes."""
 KIND_DASHES: dict[str, tuple[float, ...] | None] = {"cargo": None, "change": (1.2, 1.6)}
 GONE_DASH = (4.5, 2.6)
+ARROW_ROOM = 24.0
+"""Pixels left between an outline and its label, so that the arrow shows."""
 TITLE, BODY, SMALL = Ink(13, bold=True), Ink(8.2), Ink(6.8, "#57606a")
 
 
@@ -123,17 +128,21 @@ class _Panel:
         self.sun = _sun(shot.record, pair.site)
 
     def draw(self, strip: int, *, outer: tuple[bool, bool]) -> None:
-        self.page.image(veiled(self.shot.view), (self.left, self.top))
-        if self.shot.record.simulated:
-            furniture.simulated_mark(self.page, self.box)
+        shapes = {one.id: _outline(self.pair.frame, one) for one in self.shot.observations}
+        self._picture([shape for shape in shapes.values() if shape is not None])
         self._strip(strip)
         self._tracks(outer)
-        shapes = {one.id: _outline(self.pair.frame, one) for one in self.shot.observations}
         self._ghosts(shapes)
         for one in self.shot.observations:
             self._draw_outline(shapes[one.id], _pen(one))
         self._furnish([shape for shape in shapes.values() if shape is not None], shapes)
         self.page.rectangle(self.box, Pen("#24292f", 0.8, zorder=9))
+
+    def _picture(self, objects: Sequence[Polygon]) -> None:
+        rgb = veiled(self.shot.view)
+        if self.shot.record.simulated:
+            rgb = marked(rgb, _covered(objects, self.pair.frame.shape))
+        self.page.image(rgb, (self.left, self.top))
 
     def _strip(self, height: int) -> None:
         """Role, time, sensor and sun above the picture."""
@@ -150,18 +159,26 @@ class _Panel:
         time = Ink(8.2, bold=True, va="center")
         facts = f"{drawable(sensor(record))}   ·   {_sun_words(self.sun)}"
         if height > STRIP:
-            page.text((left + wide + 16, line), fit(clock(record.when, self.pair.site.timezone), time, right - left - wide - 16), time)
+            page.text(
+                (left + wide + 16, line),
+                fit(clock(record.when, self.pair.site.timezone), time, right - left - wide - 16),
+                time,
+            )
             page.text((left, line + 42), fit(facts, Ink(7.4), right - left), Ink(7.4, va="center"))
             return
         room = right - left - wide - 40
         shown = fit(drawable(clock(record.when, self.pair.site.timezone)), time, 0.62 * room)
         page.text((left + wide + 16, line), shown, time)
-        page.text((right, line), fit(facts, Ink(7.8), room - page.measure(shown, time)[0]), Ink(7.8, ha="right", va="center"))
+        page.text(
+            (right, line), fit(facts, Ink(7.8), room - page.measure(shown, time)[0]), Ink(7.8, ha="right", va="center")
+        )
 
     def _tracks(self, outer: tuple[bool, bool]) -> None:
         """Name tracks at both ends, beside the picture."""
-        parts = (*self.pair.site.tracks, *self.pair.site.bridges)
-        inside = [(drawable(part.name, part.id), line) for part in parts if (line := track_in(self.pair.frame, part.line))]
+        parts = ways(self.pair.site)
+        inside = [
+            (drawable(part.name, part.id), line) for part in parts if (line := track_in(self.pair.frame, part.line))
+        ]
         if self.shot.record.gsd_m >= 2:
             for _, line in inside:
                 path = shapely.get_coordinates(line) + self.corner
@@ -185,7 +202,7 @@ class _Panel:
             path = np.array([[edge + way * 34, self.top + y], [edge + way * 8, there[1]], [there[0], there[1]]])
             self.page.line(path[:2], Pen("#6e7781", 0.6))
             if abs(there[0] - edge) > 6:
-                self.page.line(path[1:], Pen("#ffffff", 0.7, alpha=0.8, dash=(1.5, 1.5), casing="#000000"), clip=self.box)
+                self.page.line(path[1:], Pen("#ffffff", 0.6, alpha=0.7, dash=(1.5, 1.5), zorder=2), clip=self.box)
             room = GUTTER - 34 - 12
             self.page.text((edge + way * 38, self.top + y), fit(name, ink, room), ink)
 
@@ -206,12 +223,17 @@ class _Panel:
     def _furnish(self, shapes: Sequence[Polygon], by_id: dict[str, Polygon | None]) -> None:
         """Badge in the emptiest corner, then labels round it."""
         rows, cols = self.pair.frame.shape
-        ghosts = [_outline(self.pair.frame, one) for one in self.pair.after.observations] if self.role == "before" else []
-        lines = [track_in(self.pair.frame, part.line) for part in (*self.pair.site.tracks, *self.pair.site.bridges)]
-        weighted = [(shapely.get_coordinates(shape), 30.0) for shape in (*shapes, *(g for g in ghosts if g is not None))]
+        ghosts = (
+            [_outline(self.pair.frame, one) for one in self.pair.after.observations] if self.role == "before" else []
+        )
+        lines = [track_in(self.pair.frame, part.line) for part in ways(self.pair.site)]
+        around = [shape.buffer(ARROW_ROOM) for shape in (*shapes, *(ghost for ghost in ghosts if ghost is not None))]
+        weighted = [(shapely.get_coordinates(shape.exterior), 30.0) for shape in around]
         weighted += [(shapely.get_coordinates(line), 1.0) for line in lines if line is not None]
         clutter = clutter_raster((cols, rows), weighted)
-        plate = _emptiest_corner(clutter, (furniture.badge_width(self.pair.frame), furniture.BADGE_HEIGHT), (cols, rows))
+        plate = _emptiest_corner(
+            clutter, (furniture.badge_width(self.pair.frame), furniture.BADGE_HEIGHT), (cols, rows)
+        )
         furniture.badge(self.page, _moved(plate, self.corner), self.pair.frame, self.sun)
         room = Room((cols, rows), clutter, (plate,))
         room = self._cloud_words(room)
@@ -219,7 +241,10 @@ class _Panel:
 
     def _cloud_words(self, room: Room) -> Room:
         """Write "could not be seen" where the hidden ground has room for it; return what room is left."""
-        for mask, words in ((self.shot.view.hidden, "could not be seen: cloud"), (self.shot.view.absent, "no image here")):
+        for mask, words in (
+            (self.shot.view.hidden, "could not be seen: cloud"),
+            (self.shot.view.absent, "no image here"),
+        ):
             ink = Ink(7.4, "#24292f", bold=True, ha="center", va="center", zorder=11)
             width, height = self.page.measure(words, ink)
             box = _inside_mask(mask, (width + 24, height + 16), room)
@@ -279,9 +304,9 @@ class _Footer:
     def __init__(self, pair: Pair, width: int) -> None:
         self.pair = pair
         caption = pair.caption
-        self.heading = wrap(drawable(caption.heading), replace(BODY, bold=True), width)
-        self.body = [line for part in caption.paragraphs() for line in wrap(drawable(part), BODY, width)]
-        self.credit = wrap(drawable(caption.credit), SMALL, width)
+        self.heading = wrap(drawable(caption.heading, limit=LONG), replace(BODY, bold=True), width)
+        self.body = [line for part in caption.paragraphs() for line in wrap(drawable(part, limit=LONG), BODY, width)]
+        self.credit = wrap(drawable(caption.credit, limit=LONG), SMALL, width)
         words = (len(self.heading) + len(self.body)) * BODY.line_px + 10 + len(self.credit) * SMALL.line_px
         self.height = int(max(words + 86, LOCATOR[1] + 50) + MARGIN)
 
@@ -306,9 +331,11 @@ def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
     seen = [*pair.after.observations, *(pair.before.observations if pair.before else ())]
     kinds = {"train" if one.kind == "train-on-bridge" else one.kind for one in seen}
     words = {"train": "train", "cargo": "cargo", "change": "changed ground"}
-    plain = Pen("#ffffff", 1.6, dash=GONE_DASH, fill="#6e7781")
+    plain = Pen("#ffffff", 1.2, dash=(2.4, 1.6), fill="#6e7781")
     entries = [
-        (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind))) for kind in words if kind in kinds
+        (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind)))
+        for kind in words
+        if kind in kinds
     ]
     if pair.before:
         entries.append(("same place, object not there", plain))
@@ -353,12 +380,22 @@ def _touch(shape: Polygon, spot: Placed) -> Floats:
     crossing = LineString([spot.start, spot.tip]).intersection(shape.exterior)
     start = shapely.Point(spot.start)
     if crossing.is_empty:
-        return np.array(spot.tip) if shape.contains(start) else shapely.get_coordinates(
-            shapely.ops.nearest_points(shape.exterior, start)[0]
-        )[0]
+        return (
+            np.array(spot.tip)
+            if shape.contains(start)
+            else shapely.get_coordinates(shapely.ops.nearest_points(shape.exterior, start)[0])[0]
+        )
     touched = shapely.get_coordinates(crossing)
     nearest: Floats = touched[np.hypot(*(touched - spot.start).T).argmin()]
     return nearest
+
+
+def _covered(shapes: Sequence[Polygon], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(row, column) True on the shapes."""
+    mask = Image.new("1", (shape[1], shape[0]))
+    for one in shapes:
+        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in one.exterior.coords], fill=1)
+    return np.array(mask, dtype=bool)
 
 
 def _moved(box: Box, by: Floats) -> Box:

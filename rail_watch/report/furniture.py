@@ -1,4 +1,4 @@
-"""What every map picture carries: scale bar, north arrow, sun, locator, and the word SIMULATED."""
+"""What every map picture carries: scale bar, north arrow, sun, locator, and the band SIMULATED."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.grid import WGS84
 from rail_watch.prepare.zones import local_frame, reproject
-from rail_watch.report.page import Box, Ink, Page, Pen, points
-from rail_watch.report.stretch import Frame
+from rail_watch.report.page import Box, Ink, Page, Pen
+from rail_watch.report.stretch import Frame, ways
 from rail_watch.sun import SunPosition
 
 BADGE_HEIGHT = 92
@@ -37,7 +37,7 @@ def metres(length: float) -> str:
 
 def badge_width(frame: Frame) -> float:
     """Pixels the badge of north arrow, sun and scale bar takes."""
-    return BADGE_HEIGHT + 40 + _bar_px(frame) + (BADGE_HEIGHT if frame else 0)
+    return 2 * BADGE_HEIGHT + 40 + _bar_px(frame)
 
 
 def _bar_px(frame: Frame) -> float:
@@ -109,13 +109,14 @@ def locator(page: Page, box: Box, site: Site, frame: Frame) -> None:
     centre = np.array([(left + right) / 2, (top + bottom - 24) / 2])
 
     def on_page(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        return centre + (coordinates - middle) * [scale, -scale]
+        placed: NDArray[np.float64] = centre + (coordinates - middle) * [scale, -scale]
+        return placed
 
     page.polygon(on_page(shapely.get_coordinates(outline)), Pen("#57606a", 0.8, fill="#e3e8ed", zorder=3))
     for area in (*site.aprons, *site.sheds):
         shape = shapely.get_coordinates(reproject(area.polygon, WGS84, local_frame(site)))
         page.polygon(on_page(shape), Pen(width=0, fill="#c4ccd4", zorder=4))
-    for part in (*site.tracks, *site.bridges):
+    for part in ways(site):
         shape = shapely.get_coordinates(reproject(part.line, WGS84, local_frame(site)))
         page.line(on_page(shape), Pen("#6e7781", 0.5, zorder=5))
     page.polygon(on_page(shapely.get_coordinates(here)), Pen(FRAME_RED, 1.3, zorder=6))
@@ -128,7 +129,9 @@ def _locator_scale(page: Page, box: Box, scale: float) -> None:
     y = bottom - 12
     page.line(np.array([[left + 12, y], [left + 12 + length * scale, y]]), Pen("#24292f", 1.2))
     page.text((left + 20 + length * scale, y + 5), metres(length), Ink(6, "#24292f"))
-    page.polygon(np.array([[right - 18, y - 22], [right - 25, y + 2], [right - 11, y + 2]]), Pen(width=0, fill="#24292f"))
+    page.polygon(
+        np.array([[right - 18, y - 22], [right - 25, y + 2], [right - 11, y + 2]]), Pen(width=0, fill="#24292f")
+    )
     page.text((right - 36, y + 2), "N", Ink(6, "#24292f", bold=True, ha="center"))
 
 
@@ -141,13 +144,3 @@ def simulated_band(page: Page, height: int) -> None:
             page.polygon(stripe, Pen(width=0, fill=BAND_TEXT, zorder=4))
     words = "SIMULATED IMAGERY: NOT A REAL OBSERVATION"
     page.text((page.width / 2, height / 2 + 1), words, Ink(10, BAND_TEXT, bold=True, ha="center", va="center"))
-
-
-def simulated_mark(page: Page, box: Box) -> None:
-    """The word across the picture, light enough to see through."""
-    left, top, right, bottom = box
-    span_x, span_y = right - left, bottom - top
-    size = min(0.62 * span_y, 0.15 * span_x) * 72 / points(72)
-    slant = min(math.degrees(math.atan2(span_y, span_x)), 35)
-    ink = Ink(size, LIGHT, bold=True, ha="center", va="center", rotation=slant, alpha=0.2, zorder=2)
-    page.text(((left + right) / 2, (top + bottom) / 2), "SIMULATED", ink, clip=box)

@@ -48,17 +48,17 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
 
 
-def drawable(text: str, fallback: str | None = None) -> str:
+def drawable(text: str, fallback: str | None = None, *, limit: int = 400) -> str:
     """Return cleaned text with every run of letters the font lacks replaced.
 
     A name that is mostly unknown letters becomes `fallback` (the id, which is plain), so that
     a Korean track name reads "t2" rather than a row of boxes.
     """
     known = _known_characters()
-    tidy = clean(text)
+    tidy = clean(text, limit)
     unknown = sum(ord(letter) not in known for letter in tidy)
     if fallback is not None and (not tidy or unknown > 0.3 * len(tidy)):
-        return drawable(fallback)
+        return drawable(fallback, limit=limit)
     swapped = "".join(letter if ord(letter) in known else MISSING for letter in tidy)
     return re.sub(f"{MISSING}+", MISSING, swapped)
 

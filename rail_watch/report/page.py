@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -44,7 +48,7 @@ class Ink:
     """Degrees counter-clockwise."""
     alpha: float = 1.0
     halo: str | None = None
-    """Colour of an outline round the letters; None for none."""
+    """Colour of a faint outline round the letters; None for none."""
     zorder: float = 10.0
 
     @property
@@ -88,6 +92,22 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class _Pixels(Artist):
+    """Pixels copied one to one: matplotlib's own images are resampled even where nothing changes."""
+
+    def __init__(self, pixels: NDArray[np.uint8], corner: tuple[int, int]) -> None:
+        super().__init__()
+        self._corner = corner
+        opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
+        self._rgba = np.ascontiguousarray(np.concatenate([pixels, opaque], axis=-1)[::-1])
+        self.set_zorder(1)
+
+    def draw(self, renderer: RendererBase) -> None:
+        context = renderer.new_gc()
+        renderer.draw_image(context, *self._corner, self._rgba)
+        context.restore()
+
+
 class Page:
     """One picture in the making; made and drawn inside `house_style`."""
 
@@ -103,19 +123,15 @@ class Page:
 
     def pixels(self) -> NDArray[np.uint8]:
         """Draw everything; (row, column, 3)."""
-        self._canvas.draw()
-        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
     def measure(self, text: str, ink: Ink) -> tuple[float, float]:
         """Width and height of one line in pixels."""
-        return _measure(text, ink.size, ink.bold), points(ink.size) * 1.1
-
-    def wrap(self, text: str, ink: Ink, width: float) -> list[str]:
-        """Break into lines no wider than `width`; a word that is too long is cut."""
-        return wrap(text, ink, width)
+        return fit_size(text, ink)
 
     def text(self, at: Point, text: str, ink: Ink, *, clip: Box | None = None) -> None:
-        """Write one line, verbatim: `$`, `_` and `\\` are letters like others."""
+        r"""Write one line, verbatim: `$`, `_` and `\` are letters like others."""
         drawn = self._axes.text(
             *at,
             text,
@@ -129,7 +145,7 @@ class Page:
             parse_math=False,
         )
         if ink.halo:
-            drawn.set_path_effects([withStroke(linewidth=ink.size * 0.28, foreground=ink.halo)])
+            drawn.set_path_effects([withStroke(linewidth=1.2, foreground=ink.halo, alpha=ink.alpha)])
         if clip:
             drawn.set_clip_path(self._clip(clip))
 
@@ -144,17 +160,12 @@ class Page:
     def image(self, pixels: NDArray[np.uint8], at: tuple[int, int]) -> None:
         """Lay (row, column, 3) pixels with the upper-left corner at a whole pixel, one to one."""
         left, top = at
-        rows, cols = pixels.shape[:2]
-        self._axes.imshow(
-            pixels, extent=(left, left + cols, top + rows, top), aspect="auto", interpolation="nearest", zorder=1
-        )
-        self._axes.set_xlim(0, self.width)
-        self._axes.set_ylim(self.height, 0)
+        self._axes.add_artist(_Pixels(pixels, (left, self.height - top - pixels.shape[0])))
 
     def line(self, path: NDArray[np.float64], pen: Pen, *, clip: Box | None = None) -> None:
         """Draw (n, 2) points joined by straight lines."""
         for stroke in _strokes(pen):
-            (drawn,) = self._axes.plot(
+            drawn = Line2D(
                 path[:, 0],
                 path[:, 1],
                 color=stroke.color,
@@ -164,24 +175,25 @@ class Page:
                 solid_capstyle="round",
                 dash_capstyle="butt",
             )
+            self._axes.add_artist(drawn)
             if stroke.dash:
-                drawn.set_dashes(stroke.dash)
+                drawn.set_dashes(_dashes(stroke))
             if clip:
                 drawn.set_clip_path(self._clip(clip))
 
     def polygon(self, path: NDArray[np.float64], pen: Pen, *, clip: Box | None = None) -> None:
         """Draw a closed shape through (n, 2) points."""
         for stroke in _strokes(pen):
-            patch = Polygon(path, closed=True, joinstyle="miter", **_patch_style(stroke))  # type: ignore[arg-type]
-            self._axes.add_patch(patch)
+            patch = Polygon(path, closed=True, joinstyle="miter", **_patch_style(stroke))
+            self._axes.add_artist(patch)
             if clip:
                 patch.set_clip_path(self._clip(clip))
 
     def rectangle(self, box: Box, pen: Pen, *, clip: Box | None = None) -> None:
         """Draw a box with square corners."""
         left, top, right, bottom = box
-        patch = Rectangle((left, top), right - left, bottom - top, **_patch_style(pen))  # type: ignore[arg-type]
-        self._axes.add_patch(patch)
+        patch = Rectangle((left, top), right - left, bottom - top, **_patch_style(pen))
+        self._axes.add_artist(patch)
         if clip:
             patch.set_clip_path(self._clip(clip))
 
@@ -190,14 +202,19 @@ class Page:
         left, top, right, bottom = box
         shape = f"round,pad=0,rounding_size={radius:.2f}"
         patch = FancyBboxPatch(
-            (left, top), right - left, bottom - top, boxstyle=shape, mutation_aspect=1, **_patch_style(pen)  # type: ignore[arg-type]
+            (left, top),
+            right - left,
+            bottom - top,
+            boxstyle=shape,
+            mutation_aspect=1,
+            **_patch_style(pen),
         )
-        self._axes.add_patch(patch)
+        self._axes.add_artist(patch)
 
     def circle(self, centre: Point, radius: float, pen: Pen) -> None:
         """Draw a circle."""
         for stroke in _strokes(pen):
-            self._axes.add_patch(Circle(centre, radius, **_patch_style(stroke)))  # type: ignore[arg-type]
+            self._axes.add_artist(Circle(centre, radius, **_patch_style(stroke)))  # type: ignore[arg-type]
 
     def _clip(self, box: Box) -> Rectangle:
         left, top, right, bottom = box
@@ -212,8 +229,8 @@ def _strokes(pen: Pen) -> list[Pen]:
     return [replace(under, alpha=0.75 * pen.alpha), replace(pen, casing=None)]
 
 
-def _patch_style(pen: Pen) -> dict[str, object]:
-    style: dict[str, object] = {
+def _patch_style(pen: Pen) -> dict[str, Any]:
+    style: dict[str, Any] = {
         "edgecolor": pen.color if pen.width or pen.hatch else "none",
         "facecolor": pen.fill or "none",
         "linewidth": pen.width,
@@ -222,8 +239,13 @@ def _patch_style(pen: Pen) -> dict[str, object]:
         "zorder": pen.zorder,
     }
     if pen.dash:
-        style["linestyle"] = (0, tuple(part / max(pen.width, 0.1) for part in pen.dash))
+        style["linestyle"] = (0, _dashes(pen))
     return style
+
+
+def _dashes(pen: Pen) -> tuple[float, ...]:
+    """Dash lengths in line widths, as matplotlib counts them."""
+    return tuple(part / max(pen.width, 0.1) for part in pen.dash or ())
 
 
 @lru_cache(maxsize=1)
@@ -233,24 +255,30 @@ def _ruler() -> FigureCanvasAgg:
 
 @lru_cache(maxsize=8192)
 def _measure(text: str, size: float, bold: bool) -> float:
-    renderer = _ruler().get_renderer()
+    renderer = _ruler().get_renderer()  # type: ignore[no-untyped-call]
     width, _, _ = renderer.get_text_width_height_descent(text, _font(size, bold), ismath=False)
     return float(width)
 
 
+def fit_size(text: str, ink: Ink) -> tuple[float, float]:
+    """Width and height of one line in pixels."""
+    return _measure(text, ink.size, ink.bold), points(ink.size) * 1.1
+
+
 def wrap(text: str, ink: Ink, width: float) -> list[str]:
     """Break into lines no wider than `width` pixels; a word that is too long is cut."""
-    lines: list[str] = []
-    line = ""
+    lines: list[list[str]] = []
+    room = 0.0
+    space = _measure("n n", ink.size, ink.bold) - _measure("nn", ink.size, ink.bold)
     for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if _measure(longer, ink.size, ink.bold) <= width:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        line = fit(word, ink, width)
-    return [*lines, line] if line else lines
+        wide = _measure(word, ink.size, ink.bold)
+        if lines and wide <= room:
+            lines[-1].append(word)
+        else:
+            lines.append([fit(word, ink, width)])
+            room = width
+        room -= wide + space
+    return [" ".join(line) for line in lines]
 
 
 def fit(text: str, ink: Ink, width: float) -> str:

@@ -12,8 +12,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 DPI = 200
-COMPRESSION = 4
-"""zlib level: a tenth larger than the default 6, in half the time."""
+RUN_LENGTHS = 3
+"""zlib's strategy: on filtered photographs as small as the default, in a fifth of the time."""
 
 
 def save(pixels: NDArray[uint8], path: Path, words: Mapping[str, str]) -> Path:
@@ -26,7 +26,7 @@ def save(pixels: NDArray[uint8], path: Path, words: Mapping[str, str]) -> Path:
         info.add_itxt(key, words[key].replace("\0", ""))
     partial = path.with_name(path.name + ".part")
     image = Image.fromarray(pixels)
-    image.save(partial, format="PNG", pnginfo=info, dpi=(DPI, DPI), compress_level=COMPRESSION)
+    image.save(partial, format="PNG", pnginfo=info, dpi=(DPI, DPI), compress_level=6, compress_type=RUN_LENGTHS)
     os.replace(partial, path)
     return path
 

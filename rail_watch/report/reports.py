@@ -18,7 +18,7 @@ from rail_watch.report.figure import Pair, Shot, draw, picture_columns
 from rail_watch.report.names import slug
 from rail_watch.report.page import house_style
 from rail_watch.report.png import save, save_text
-from rail_watch.report.stretch import Frame, frames, track_in, views
+from rail_watch.report.stretch import Frame, frames, track_in, views, ways
 
 MOST_FIGURES = 60
 """More pictures than this nobody looks at: those with arrivals and departures go first, then the latest."""
@@ -71,7 +71,9 @@ class _Run:
         if not found:
             return []
         stretches = frames(self.site, [one.geometry for one in found], self.place[record.id][0].gsd_m)
-        best = sorted(sorted(stretches, key=lambda stretch: min(stretch[1]))[:MOST_STRETCHES], key=lambda s: s[0].centre)
+        best = sorted(
+            sorted(stretches, key=lambda stretch: min(stretch[1]))[:MOST_STRETCHES], key=lambda s: s[0].centre
+        )
         return [
             _Task(record, frame, tuple(found[i] for i in sorted(group)), part if len(best) > 1 else 0)
             for part, (frame, group) in enumerate(best, start=1)
@@ -91,8 +93,7 @@ class _Run:
         """Read the pictures and write the words of one figure."""
         stack, index = self.place[task.record.id]
         earlier = self.earlier(task)
-        parts = (*self.site.tracks, *self.site.bridges)
-        named = any(track_in(task.frame, part.line) is not None for part in parts)
+        named = any(track_in(task.frame, part.line) is not None for part in ways(self.site))
         frame = task.frame.resized(picture_columns(task.frame, pair=earlier is not None, named=named))
         indices = [index] if earlier is None else [index, self.place[earlier][1]]
         seen, *before = views(stack, self.site, frame, indices)

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
 from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, credit, day, place_names, sensor, short_day
+from rail_watch.report.caption import Caption, credit, day, sensor, short_day
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
+from rail_watch.report.stretch import ways
 
 Bytes = NDArray[np.uint8]
 
-WIDTH = 2200
+WIDEST_PAGE, NARROWEST_PAGE = 2200, 1560
 MARGIN = 44
 NAMES = 330
 """Room for the row labels."""
 MOST_COLUMNS = 52
 """Looks on one page."""
 ROW = 44
-WIDEST, NARROWEST = 96, 34
+WIDEST, NARROWEST = 130, 34
+"""Width of a look's column."""
 SERIES = 300
 BAND_HEIGHT = 62
 OCCUPIED, EMPTY, UNSEEN = "#003f7d", "#ffffff", "#d7dbdf"
@@ -36,6 +38,7 @@ AXIS = Ink(6.6, "#57606a", va="center")
 COLOURS = ("#b35900", "#007a5e", "#8a3b8f", "#5b6b00")
 MARKERS = ("square", "diamond", "triangle", "circle")
 MOST_APRONS = 4
+LONG = 4000
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,10 @@ class _Sheet:
         self.detections, self.site, self.looks = detections, site, looks
         self.simulated = any(record.simulated for record in looks)
         self.caption = _caption(detections, site, looks, which)
-        self.rows = [(part.id, drawable(part.name, part.id)) for part in (*site.tracks, *site.bridges)]
+        self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
-        self.cell = float(np.clip((WIDTH - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
+        self.cell = float(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
+        self.width = max(int(2 * MARGIN + NAMES + len(looks) * self.cell), NARROWEST_PAGE)
         self.aprons = _fullest(site, looks)
 
     def x(self, column: int) -> float:
@@ -91,8 +95,8 @@ class _Sheet:
         series = limits + 60
         plots = (1 if self.rows else 0) + (1 if self.aprons else 0)
         foot = series + plots * (SERIES + 60) + (0 if plots else 10)
-        text = _lines(self.caption)
-        page = Page(WIDTH, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
+        text = _lines(self.caption, self.width - 2 * MARGIN)
+        page = Page(self.width, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
         self._head(page, head)
         self._legend(page, head + 26)
         self._dates(page, top + dates - 8)
@@ -113,8 +117,8 @@ class _Sheet:
         span = _span(self.looks)
         width, _ = page.measure(span, ink)
         name = drawable(shorten(clean(self.site.name), 70), self.site.id)
-        page.text((MARGIN, head - 28), fit(f"{name}: what each look showed", ink, WIDTH - 3 * MARGIN - width), ink)
-        page.text((WIDTH - MARGIN, head - 28), span, replace(ink, ha="right"))
+        page.text((MARGIN, head - 28), fit(f"{name}: what each look showed", ink, self.width - 3 * MARGIN - width), ink)
+        page.text((self.width - MARGIN, head - 28), span, replace(ink, ha="right"))
 
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
@@ -124,7 +128,12 @@ class _Sheet:
             ("unknown", "could not be seen or judged"),
             ("partial", "partly seen (hatched share hidden)"),
         ):
-            _cell(page, (x, y - 18, x + 54, y + 18), "empty" if state == "partial" else state, 0.6 if state == "partial" else 1)
+            _cell(
+                page,
+                (x, y - 18, x + 54, y + 18),
+                "empty" if state == "partial" else state,
+                0.6 if state == "partial" else 1,
+            )
             page.text((x + 66, y), words, Ink(7.6, va="center"))
             x += 66 + page.measure(words, Ink(7.6))[0] + 44
 
@@ -163,7 +172,9 @@ class _Sheet:
             for column, record in enumerate(self.looks):
                 if sensor(record) == name:
                     full = record.status != "skipped"
-                    page.circle((self.x(column) + self.cell / 2, y), 8, Pen("#24292f", 1, fill="#24292f" if full else "#ffffff"))
+                    page.circle(
+                        (self.x(column) + self.cell / 2, y), 8, Pen("#24292f", 1, fill="#24292f" if full else "#ffffff")
+                    )
 
     def _limits(self, page: Page, top: float) -> None:
         """Write the shortest train that each look would have shown on every track it saw."""
@@ -174,7 +185,9 @@ class _Sheet:
         for column, record in enumerate(self.looks):
             limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
             words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
-            small = Ink(6.6 if self.cell >= 44 else 5.6, ha="center", va="center", rotation=0 if self.cell >= 44 else 90)
+            small = Ink(
+                6.6 if self.cell >= 44 else 5.6, ha="center", va="center", rotation=0 if self.cell >= 44 else 90
+            )
             page.text((self.x(column) + self.cell / 2, top + 20), words, small)
 
     def _lengths(self, page: Page, top: float) -> None:
@@ -214,7 +227,9 @@ class _Sheet:
             return
         column, shift = at
         if look.fill_fraction_95:
-            axis.bar(page, column, (100 * look.fill_fraction_95[0], 100 * look.fill_fraction_95[1]), style[1], shift=shift)
+            axis.bar(
+                page, column, (100 * look.fill_fraction_95[0], 100 * look.fill_fraction_95[1]), style[1], shift=shift
+            )
         axis.marker(page, column, 100 * look.fill_fraction, style, hollow=look.visibility == "partial", shift=shift)
 
 
@@ -234,7 +249,11 @@ class _Axis:
             y = self.y(float(value))
             page.line(np.array([[left, y], [right, y]]), Pen("#d7dbdf" if value else "#57606a", 0.7, zorder=2))
             page.text((left - 14, y), form.format(value), replace(AXIS, ha="right"))
-        page.text((MARGIN + 8, (self.top + self.bottom) / 2), title, Ink(7.6, bold=True, ha="center", va="center", rotation=90))
+        page.text(
+            (MARGIN + NAMES - 120, (self.top + self.bottom) / 2),
+            title,
+            Ink(7.6, bold=True, ha="center", va="center", rotation=90),
+        )
 
     def unseen(self, page: Page, column: int) -> None:
         box = (self.sheet.x(column), self.top, self.sheet.x(column + 1), self.bottom)
@@ -282,7 +301,11 @@ def _cell(page: Page, box: Box, state: str, visible: float) -> None:
             page.rectangle((left, bottom - hidden, right, bottom), UNSEEN_PEN)
     if state == "occupied":
         half = min(0.32 * (right - left), 24)
-        page.rounded((centre[0] - half, centre[1] - 7, centre[0] + half, centre[1] + 7), Pen(width=0, fill="#ffffff", zorder=4), 4)
+        page.rounded(
+            (centre[0] - half, centre[1] - 7, centre[0] + half, centre[1] + 7),
+            Pen(width=0, fill="#ffffff", zorder=4),
+            4,
+        )
     elif state == "empty":
         page.circle(centre, 6, Pen("#57606a", 1.0, fill="#ffffff", zorder=4))
     page.rectangle(box, Pen(EDGE, 0.7, zorder=5))
@@ -303,7 +326,10 @@ def _total(record: SceneRecord, observations: Sequence[Observation]) -> _Total:
     trains = [
         one
         for one in observations
-        if one.scene == record.id and one.kind in ("train", "train-on-bridge") and one.change != "departed" and one.length_m
+        if one.scene == record.id
+        and one.kind in ("train", "train-on-bridge")
+        and one.change != "departed"
+        and one.length_m
     ]
     length = sum(one.length_m or 0.0 for one in trains)
     below = math.hypot(*((one.length_m or 0.0) - one.length_m_95[0] for one in trains if one.length_m_95))
@@ -319,9 +345,7 @@ def _span(looks: Sequence[SceneRecord]) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _caption(
-    detections: Detections, site: Site, looks: Sequence[SceneRecord], which: tuple[int, int]
-) -> Caption:
+def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], which: tuple[int, int]) -> Caption:
     number, count = which
     figure = f"Figure 1{chr(97 + number) if count > 1 else ''}"
     name = clean(site.name, 80)
@@ -329,17 +353,23 @@ def _caption(
     blind = sum(record.status == "skipped" for record in looks)
     unknown = ["One look is one moment: what came and went between two looks is not seen."]
     if blind:
-        unknown.append(f"{blind} of {len(looks)} looks could not be used ({_reasons(looks)}); they are no evidence of absence.")
+        unknown.append(
+            f"{blind} of {len(looks)} looks could not be used ({_reasons(looks)}); they are no evidence of absence."
+        )
     unknown.append(
-        "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, on its worst track: "
-        "shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks that saw only a part, so at least that much."
+        "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, "
+        "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
+        "that saw only a part, so at least that much."
     )
     within = {record.id for record in looks}
-    events = [one for one in detections.observations if one.scene in within and one.kind in ("train", "train-on-bridge")]
-    tracks = dict.fromkeys(place_names(site, one) for one in events)
+    events = [
+        one for one in detections.observations if one.scene in within and one.kind in ("train", "train-on-bridge")
+    ]
+    used = {track for one in events for track in (one.tracks or (one.track,))}
+    tracks = [shorten(drawable(part.name, part.id), 28) for part in ways(site) if part.id in used]
     said = f"{len(looks)} looks by {', '.join(dict.fromkeys(sensor(record) for record in looks))}."
     if site.tracks or site.bridges:
-        where = f" on {'; '.join(name for name in tracks if name)}" if any(tracks) else ""
+        where = f", on {', '.join(tracks)}" if tracks else ""
         said += f" Trains were seen in {len({one.scene for one in events})} of them{where}."
     return Caption(
         heading=f"{figure}. Overview of {name}, {span}.",
@@ -353,18 +383,19 @@ def _caption(
 
 
 def _reasons(looks: Sequence[SceneRecord]) -> str:
-    reasons = dict.fromkeys(clean(record.reason or "no reason given", 60) for record in looks if record.status == "skipped")
+    reasons = dict.fromkeys(
+        clean(record.reason or "no reason given", 60) for record in looks if record.status == "skipped"
+    )
     return shorten("; ".join(reasons), 160)
 
 
-def _lines(caption: Caption) -> list[tuple[str, Ink]]:
+def _lines(caption: Caption, width: float) -> list[tuple[str, Ink]]:
     """Caption under the sheet: heading, what was seen (the count only; the log is in the text file), limits, credit."""
-    width = WIDTH - 2 * MARGIN
     body, bold, small = Ink(8), Ink(8, bold=True), Ink(6.8, "#57606a")
-    text = [(line, bold) for line in wrap(drawable(caption.heading), bold, width)]
+    text = [(line, bold) for line in wrap(drawable(caption.heading, limit=LONG), bold, width)]
     for part in (caption.seen[0], " ".join(caption.unknown)):
-        text += [(line, body) for line in wrap(drawable(part), body, width)]
-    return text + [(line, small) for line in wrap(drawable(caption.credit), small, width)]
+        text += [(line, body) for line in wrap(drawable(part, limit=LONG), body, width)]
+    return text + [(line, small) for line in wrap(drawable(caption.credit, limit=LONG), small, width)]
 
 
 def _write_text(page: Page, y: float, text: Sequence[tuple[str, Ink]]) -> None:

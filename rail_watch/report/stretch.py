@@ -13,7 +13,7 @@ from PIL import Image
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rail_watch.aoi.site import Site
+from rail_watch.aoi.site import Bridge, Site, Track
 from rail_watch.grid import WGS84, transformer
 from rail_watch.imagery.scene import Quality
 from rail_watch.prepare.stack import Stack
@@ -34,6 +34,7 @@ THINNEST, TALLEST = 0.26, 0.95
 TONE_TAILS = (0.5, 99.5)
 """Percentiles of clear ground mapped near to black and white."""
 GAMMA = 0.85
+_GAMMA_TABLE = (255 * np.linspace(0, 1, 4096) ** GAMMA + 0.5).astype(np.uint8)
 GAIN_BOUNDS = (0.5, 2.0)
 """A gain outside is not haze or sun but snow or flood, and is not hidden."""
 
@@ -101,6 +102,11 @@ class Frame:
         return shapely.transform(geometry, self.to_px)
 
 
+def ways(site: Site) -> tuple[Track | Bridge, ...]:
+    """Tracks and bridge decks: all that a train may stand on."""
+    return (*site.tracks, *site.bridges)
+
+
 def rotation(angle_deg: float) -> Floats:
     """(2, 2) matrix that turns (east, north) into (along, across) of an axis at that angle."""
     c, s = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
@@ -141,11 +147,11 @@ def _frame(site: Site, shapes: Sequence[BaseGeometry], gsd_m: float) -> Frame:
     angle = axis_deg(site, shapely.union_all(list(shapes)))
     turn = rotation(angle)
     along, across = (np.concatenate([shapely.get_coordinates(s) for s in shapes]) @ turn.T).T
-    shortest = float(np.clip(MIN_PIXELS * gsd_m, SHORTEST_M, None))
+    site_box = shapely.get_coordinates(reproject(site.polygon, WGS84, plane)) @ turn.T
+    shortest = min(max(MIN_PIXELS * gsd_m, SHORTEST_M), float(np.ptp(site_box[:, 0])))
     length = max(np.ptp(along) + 2 * PAD_M, 1.12 * np.ptp(along), shortest)
     width = float(np.clip(np.ptp(across) + 2 * PAD_M, THINNEST * length, None))
     length = max(length, width / TALLEST)
-    site_box = shapely.get_coordinates(reproject(site.polygon, WGS84, plane)) @ turn.T
     middle = [
         _inside(0.5 * (float(part.min()) + float(part.max())), side, site_box[:, axis])
         for axis, (part, side) in enumerate(((along, length), (across, width)))
@@ -163,7 +169,7 @@ def _inside(middle: float, side: float, bounds: Floats) -> float:
 
 def axis_deg(site: Site, shape: BaseGeometry) -> float:
     """Direction of the tracks nearest to a shape (local plane), -90 to 90 degrees from east; 0 with no track."""
-    lines = [reproject(part.line, WGS84, local_frame(site)) for part in (*site.tracks, *site.bridges)]
+    lines = [reproject(part.line, WGS84, local_frame(site)) for part in ways(site)]
     if not lines:
         return 0.0
     nearest = min(lines, key=lambda line: float(line.distance(shape.centroid)))
@@ -239,9 +245,10 @@ def _shown(names: tuple[str, ...], pixels: NDArray[np.float32]) -> NDArray[np.fl
         return pixels[[names.index(name) for name in ("red", "green", "blue")]]
     radar = [names.index(name) for name in ("vv", "hh", "vh", "hv") if name in names]
     if radar:
-        return 10 * np.log10(np.maximum(pixels[radar[:1]], 1e-5))
+        decibels: NDArray[np.float32] = 10 * np.log10(np.maximum(pixels[radar[:1]], 1e-5))
+        return decibels
     chosen = [names.index("pan")] if "pan" in names else list(range(len(names)))
-    return pixels[chosen].mean(axis=0, keepdims=True)
+    return np.asarray(pixels[chosen].mean(axis=0, keepdims=True))
 
 
 def _gained(bands: NDArray[np.float32], base: NDArray[np.float32], ground: Mask) -> NDArray[np.float32]:
@@ -262,12 +269,13 @@ def _toned(scenes: Sequence[NDArray[np.float32]], clear: Sequence[Mask]) -> list
     if seen.shape[1] < 16:
         fallback = np.concatenate([part.reshape(len(part), -1) for part in scenes], axis=1)
         seen = np.nan_to_num(fallback)
-    low = np.percentile(seen, TONE_TAILS[0], axis=1)
+    low = np.percentile(seen, TONE_TAILS[0], axis=1).astype(np.float32)
     span = max(float((np.percentile(seen, TONE_TAILS[1], axis=1) - low).max()), 1e-6)
     tones = []
     for bands in scenes:
-        scaled = np.clip((np.nan_to_num(bands) - low[:, None, None]) / span, 0, 1) ** GAMMA
-        tones.append(np.broadcast_to(np.moveaxis(scaled * 255 + 0.5, 0, -1), (*bands.shape[1:], 3)).astype(np.uint8))
+        scaled = np.clip((np.nan_to_num(bands) - low[:, None, None]) / np.float32(span), 0, 1)
+        tone = _GAMMA_TABLE[(scaled * (len(_GAMMA_TABLE) - 1)).astype(np.uint16)]
+        tones.append(np.broadcast_to(np.moveaxis(tone, 0, -1), (*bands.shape[1:], 3)))
     return tones
 
 
@@ -300,7 +308,9 @@ def _view(tone: Bytes, quality: Bytes, frame: Frame, place: tuple[float, ...]) -
 
 def veiled(view: View) -> Bytes:
     """Return the picture with cloud hatched one way and absent ground grey and hatched the other way."""
-    rows, cols = np.indices(view.hidden.shape, sparse=True)
+    if not (view.hidden.any() or view.absent.any()):
+        return view.rgb
+    rows, cols = np.ogrid[: view.hidden.shape[0], : view.hidden.shape[1]]
     rgb = view.rgb.astype(np.float32)
     rgb[view.absent] = 205
     stripe, crossed = (rows + cols) % 22, (rows - cols) % 22
