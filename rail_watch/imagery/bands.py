@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import re
 
-COMMON = (
-    "pan coastal blue green05 green yellow red rededge rededge071 rededge075 rededge078 nir nir08 nir09 swir16 swir22 "
-    "vv vh hh hv"
-).split()
+COMMON = [
+    "pan",
+    "coastal",
+    "blue",
+    "green05",
+    "green",
+    "yellow",
+    "red",
+    "rededge",
+    "rededge071",
+    "rededge075",
+    "rededge078",
+    "nir",
+    "nir08",
+    "nir09",
+    "swir16",
+    "swir22",
+    "vv",
+    "vh",
+    "hh",
+    "hv",
+]
 """Names used here; thermal, cirrus and derived layers are not imagery of the ground."""
 
 _SYNONYMS = {
@@ -47,7 +65,7 @@ _SENTINEL_2 = {
     "11": "swir16",
     "12": "swir22",
 }
-_LANDSAT_8 = dict(zip("12345678", "coastal blue green red nir08 swir16 swir22 pan".split(), strict=True))
+_LANDSAT_8 = dict(zip("12345678", ["coastal", "blue", "green", "red", "nir08", "swir16", "swir22", "pan"], strict=True))
 _LANDSAT_7 = {"1": "blue", "2": "green", "3": "red", "4": "nir08", "5": "swir16", "7": "swir22", "8": "pan"}
 _NUMBERED = re.compile(r"(?:SR_)?B(?:AND)?[_ ]?0?(\d{1,2}|8A)(?:_\d+m)?", re.IGNORECASE)
 

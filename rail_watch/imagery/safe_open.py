@@ -76,7 +76,7 @@ def _named(path: Path) -> Generator[None]:
         if str(path) in str(fault):
             raise
         raise BadRaster(f"{path}: {fault}") from fault
-    except Exception as fault:  # noqa: BLE001 - codecs raise anything, and this is the file boundary
+    except Exception as fault:
         raise BadRaster(f"{path}: cannot be read ({_cause(fault)}); fetch it again or leave it out") from fault
 
 

@@ -87,7 +87,7 @@ class SceneRef:
     """Line to print under a picture."""
     licence: str | None = None
     properties: Mapping[str, object] = field(default_factory=dict)
-    """The item's own properties, as read."""
+    """The item's own properties, as read, and the name of its `collection`."""
 
 
 @dataclass(frozen=True)

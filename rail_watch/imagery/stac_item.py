@@ -314,5 +314,5 @@ def scene_ref(item: Members, place: Place, *, collection: Members) -> SceneRef:
         simulated=_says_simulated(item, collection),
         credit=_credit(properties, collection),
         licence=text(properties.get("license")) or text(collection.get("license")),
-        properties=properties,
+        properties={"collection": name, **properties} if (name := text(item.get("collection"))) else properties,
     )
