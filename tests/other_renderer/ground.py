@@ -48,6 +48,11 @@ class Frame:
         """Rows, columns."""
         return self.rows, self.cols
 
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel centres: u (1, cols) and v (rows, 1)."""
+        u = self.left + (np.arange(self.cols) + 0.5) * self.res
+        return u[None], (self.top - (np.arange(self.rows) + 0.5) * self.res)[:, None]
+
     def pixel(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Fractional row, column (pixel centres are whole numbers) of frame points."""
         xy = np.asarray(xy, float)
@@ -125,8 +130,8 @@ def block_pixels(frame: Frame, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fill_polygon(*frame.pixel(xy), shape=frame.shape)
 
 
-def build_ground(rng: np.random.Generator, yard: Yard, frame: Frame) -> Ground:
-    """Draw the still part of the scene."""
+def build_ground(rng: np.random.Generator, yard: Yard, frame: Frame, far) -> Ground:
+    """Draw the still part of the scene on the surroundings `far`."""
     shape, res = frame.shape, frame.res
     near = _distance(yard, frame)
     albedo = np.empty((4, *shape), np.float32)
@@ -134,6 +139,11 @@ def build_ground(rng: np.random.Generator, yard: Yard, frame: Frame) -> Ground:
     _lay(albedo, np.ones(shape, bool), yard.surround if yard.surround != "grass" else "soil")
     albedo *= 1 + 0.10 * patch
     green = np.clip(0.5 + 0.9 * patch + (0.6 if yard.surround == "grass" else -0.5) + (near - 12) / 15, 0, 1)
+    u, v = frame.centres()
+    away = np.clip((near - 9 + 4 * patch) / 6, 0, 1)
+    green += away * (far.sample(far.green, u, v) - green)
+    for band in range(4):
+        albedo[band] += away * (far.sample(far.base[band], u, v) - albedo[band])
     green *= near > 2.4
     beds = {t.id: _bed(t, frame, near) for t in yard.tracks}
     _lay_ballast(rng, albedo, green, near, yard.ballast)
@@ -217,7 +227,7 @@ def _lay_rails(rng: np.random.Generator, albedo: np.ndarray, bed: Bed) -> None:
 
 
 def _slopes(rng, shape, res, near) -> tuple[np.ndarray, np.ndarray]:
-    bumps = 0.05 * smooth(rng, shape, 0.9 / res) + 0.25 * smooth(rng, shape, 9 / res)
+    bumps = 0.035 * smooth(rng, shape, 0.9 / res) + 0.1 * smooth(rng, shape, 11 / res)
     bumps *= np.clip(near / 12, 0.35, 1)
     return (np.gradient(bumps, res, axis=1).astype(np.float32), (-np.gradient(bumps, res, axis=0)).astype(np.float32))
 

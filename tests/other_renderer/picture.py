@@ -34,6 +34,15 @@ class Vehicle:
     width: float
     height: float
     colour: tuple[float, ...]
+    on: str = "road"
+    """Role of what it stands on."""
+
+    @property
+    def corners(self) -> np.ndarray:
+        """Outline in the frame."""
+        c, s = np.cos(self.heading), np.sin(self.heading)
+        x, y = self.length / 2, self.width / 2
+        return np.array([(-x, -y), (x, -y), (x, y), (-x, y)]) @ np.array([[c, s], [-s, c]]) + (self.u, self.v)
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Light:
 class Canvas:
     """Albedo and height being painted."""
 
-    def __init__(self, ground: Ground, weather: Weather, rng: np.random.Generator) -> None:
+    def __init__(self, ground: Ground, weather: Weather, far, rng: np.random.Generator) -> None:
         self.ground, self.rng = ground, rng
         self.albedo = ground.albedo.copy()
         self.height = ground.height.copy()
@@ -80,19 +89,19 @@ class Canvas:
             self.albedo *= 1 - (weather.wet * 0.45) * ground.wettable
         self.albedo *= 1 + 0.025 * fractal(rng, ground.frame.shape, (40 / ground.frame.res, 10 / ground.frame.res))
         if weather.snow > 0:
-            self._snow(weather)
+            self._snow(weather, far)
 
     @staticmethod
     def _mix(winter: str, summer: str, season: float) -> np.ndarray:
         return (1 - season) * np.array(MATERIALS[winter]) + season * np.array(MATERIALS[summer])
 
-    def _snow(self, weather: Weather) -> None:
+    def _snow(self, weather: Weather, far) -> None:
         ground, res = self.ground, self.ground.frame.res
-        field = fractal(self.rng, ground.frame.shape, (80 / res, 25 / res, 6 / res, 2 / res))
+        field = far.sample(far.snow, *ground.frame.centres()) + 0.3 * smooth(self.rng, ground.frame.shape, 2 / res)
         field += np.clip(ground.near_track / 8, 0, 1) * 0.8 - 0.8 * (1 - weather.snow_depth) * (ground.near_track < 2)
-        field -= ground.leaves * 1.2
-        level = np.quantile(field[::4, ::4], 1 - weather.snow) if weather.snow < 0.97 else -1e9
-        cover = np.clip((field - level) / 0.35, 0, 1)
+        field -= ground.leaves * 1.2 + 0.8
+        field += 0.8 * (ground.near_track > 8)
+        cover = np.clip(field / 0.35, 0, 1)
         cover *= np.where(ground.near_track < 1.4, 0.55 + 0.45 * weather.snow_depth, 1.0)
         bright = 1 + 0.04 * smooth(self.rng, ground.frame.shape, 3 / res)
         for band in range(4):
@@ -140,10 +149,7 @@ class Canvas:
         """Paint a road vehicle."""
         from .ground import block_pixels
 
-        c, s = np.cos(vehicle.heading), np.sin(vehicle.heading)
-        x, y = vehicle.length / 2, vehicle.width / 2
-        box = np.array([(-x, -y), (x, -y), (x, y), (-x, y)]) @ np.array([[c, s], [-s, c]])
-        r, col = block_pixels(self.ground.frame, box + (vehicle.u, vehicle.v))
+        r, col = block_pixels(self.ground.frame, vehicle.corners)
         self.put(r, col, vehicle.colour, vehicle.height)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from affine import Affine
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from .ground import Frame
 from .noise import blur, fractal, smooth
@@ -174,42 +175,55 @@ def digital(image: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.n
 
 
 class Far:
-    """Fields, woods and houses beyond the drawn frame: flat colour, sampled anywhere."""
+    """Fields and houses all round, coarse, sampled anywhere in the frame; the yard is drawn on top."""
 
     def __init__(self, rng: np.random.Generator, size: float, res: float) -> None:
         n = int(size / res)
         self.size, self.res = size, res
-        seeds = rng.uniform(0, n, (120, 2))
-        from scipy.spatial import cKDTree
-
+        seeds = rng.uniform(0, n, (int(rng.integers(15, 160)), 2))
         y, x = np.mgrid[0:n, 0:n]
         warp = 14 / res * np.stack([smooth(rng, (n, n), 60 / res), smooth(rng, (n, n), 60 / res)], -1)
         cell = cKDTree(seeds).query(np.stack([y, x], -1) + warp)[1]
-        self.green = rng.uniform(0.1, 1, 120)[cell].astype(np.float32)
-        self.base = np.stack([np.array(m) for m in ((0.09, 0.125, 0.165, 0.24),)] * 1)[0][:, None, None] * (
-            rng.uniform(0.6, 1.4, 120)[cell]
-        )
-        texture = 1 + 0.06 * fractal(rng, (n, n), (12 / res, 4 / res, 1)) + 0.03 * smooth(rng, (n, n), 1)
-        self.texture = texture.astype(np.float32)
+        patch = fractal(rng, (n, n), (70 / res, 20 / res))
+        lush = rng.uniform(0.1, 1, len(seeds))[cell] + 0.12 * patch
+        self.green = np.clip(lush, 0, 1).astype(np.float32)
+        soil = np.array([0.09, 0.125, 0.165, 0.24]) * rng.uniform(0.7, 1.3) * rng.normal(1, 0.05, 4)
+        bare = rng.uniform(0.65, 1.35, len(seeds))[cell] * (1 + 0.08 * patch)
+        self.base = (soil[:, None, None] * bare).astype(np.float32)
+        fine = 0.05 * fractal(rng, (n, n), (12 / res, 4 / res, 1)) + 0.03 * smooth(rng, (n, n), 1)
+        self.texture = (1 + fine).astype(np.float32)
         self._boxes(rng, n)
+        self.snow = np.zeros((n, n), np.float32)
         self.image = np.zeros((4, n, n), np.float32)
 
     def _boxes(self, rng: np.random.Generator, n: int) -> None:
+        """Houses, kept out of the middle, where the yard is drawn with its own."""
         for _ in range(60):
             r, c = rng.integers(0, n - 30, 2)
+            if abs(r - n / 2) * self.res < 110:
+                continue
             h, w = (int(x / self.res) + 1 for x in rng.uniform(8, 24, 2))
             self.base[:, r : r + h, c : c + w] = rng.uniform(0.08, 0.32) * np.array([0.9, 1, 1.1, 1.2])[:, None, None]
             self.green[r : r + h, c : c + w] = 0
 
-    def prepare(self, season: float, snow: float, sigma: float, level: float) -> None:
-        """Fix the scene's look."""
+    def prepare(self, rng: np.random.Generator, weather, sigma: float) -> None:
+        """Fix the scene's look; `weather` has season, wet and snow."""
+        season = weather.season
         grass = season * np.array([0.035, 0.075, 0.055, 0.36]) + (1 - season) * np.array([0.08, 0.115, 0.15, 0.25])
-        image = self.base + self.green * (grass[:, None, None] - self.base)
-        image = image * self.texture * level
-        image += snow * (0.75 - image)
-        self.image = blur(image.astype(np.float32), sigma / self.res)
+        image = self.base + self.green * (grass.astype(np.float32)[:, None, None] - self.base)
+        image = image * self.texture * (1 - 0.45 * weather.wet)
+        if weather.snow > 0:
+            self.snow = fractal(rng, self.snow.shape, (80 / self.res, 25 / self.res, max(6 / self.res, 1)))
+            self.snow -= np.quantile(self.snow[::4, ::4], 1 - weather.snow) if weather.snow < 0.97 else -9
+            image += np.clip(self.snow / 0.35, 0, 1) * (np.float32(0.8) - image)
+        self.image = blur(image, sigma / self.res)
+
+    def sample(self, layer: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """One layer at frame points; repeats beyond its edge."""
+        row, col = (self.size / 2 - v) / self.res, (u + self.size / 2) / self.res
+        at = np.broadcast_arrays(row % (layer.shape[0] - 1), col % (layer.shape[1] - 1))
+        return ndimage.map_coordinates(layer, at, order=1, mode="nearest")
 
     def __call__(self, u: np.ndarray, v: np.ndarray) -> list[np.ndarray]:
-        row, col = (self.size / 2 - v) / self.res, (u + self.size / 2) / self.res
-        at = [row % (self.image.shape[1] - 1), col % (self.image.shape[2] - 1)]
-        return [ndimage.map_coordinates(band, at, order=1, mode="nearest") for band in self.image]
+        """The scene's reflectance at frame points, per band."""
+        return [self.sample(band, u, v) for band in self.image]

@@ -238,9 +238,9 @@ class Renderer:
         rng = np.random.default_rng([series.seed, int(series.gsd * 10), 5])
         res = 0.25 if series.gsd < 2 else 0.5
         self.frame = near_frame(series.yard, res, 70.0 if series.gsd < 8 else 120.0)
-        self.ground = build_ground(rng, series.yard, self.frame)
         far = max(1400.0, 2.2 * series.yard.length)
         self.far = Far(rng, far, 1.0 if series.gsd < 8 else 3.0)
+        self.ground = build_ground(rng, series.yard, self.frame, self.far)
         self.margin = float({0.5: rng.uniform(45, 120), 3.0: rng.uniform(80, 300)}.get(series.gsd, rng.uniform(200, 500)))
         self.changed = False
 
@@ -263,10 +263,10 @@ class Renderer:
         series, day = self.series, self.series.days[index]
         if series.change_at is not None and index >= series.change_at and not self.changed:
             self._change()
+        sigma = series.sensor.fwhm_px * series.gsd / 2.3548
+        self.far.prepare(np.random.default_rng(day.seed + 3), day.weather, sigma)
         picture = self._picture(day)
         window = self.window(day)
-        far_level = 0.85
-        self.far.prepare(day.weather.season, day.weather.snow * 0.9, series.sensor.fwhm_px * series.gsd / 2.3548, far_level)
         image = image_of(picture, self.frame, self.far, series.place, window, series.sensor, day.shift)
         cloud, shade = clouds(window, series.sensor, day.sky)
         image = through_air(image, series.sensor, day.sky, cloud, shade)
@@ -290,11 +290,11 @@ class Renderer:
     def _picture(self, day: Day) -> np.ndarray:
         series, place = self.series, self.series.place
         rng = np.random.default_rng(day.seed)
-        canvas = pic.Canvas(self.ground, day.weather, rng)
+        canvas = pic.Canvas(self.ground, day.weather, self.far, rng)
         toward = place.toward(day.sun[0])
         for pile in day.piles:
             canvas.pile(pile, block_pixels(self.frame, pile.xy), self.frame.res)
-        for vehicle in self._vehicles(rng):
+        for vehicle in self.vehicles(day):
             canvas.vehicle(vehicle)
         for track in series.yard.tracks:
             mid = along(track.xy, [track.length / 2, track.length / 2 + 1])
@@ -311,8 +311,9 @@ class Renderer:
         image = pic.lit(canvas, light)
         return pic.leaned(image, canvas.height, self.frame, light.lean, 0.65)
 
-    def _vehicles(self, rng) -> list[pic.Vehicle]:
-        out = []
+    def vehicles(self, day: Day) -> list[pic.Vehicle]:
+        """Cars and lorries on the road and the aprons."""
+        rng, out = np.random.default_rng(day.seed + 4), []
         colours = list(PAINTS.values())
         for block in self.series.yard.blocks:
             if block.role not in ("road", "apron"):
@@ -325,7 +326,7 @@ class Renderer:
                 at = left + (right - left) * (side if block.role == "road" else rng.uniform(0.2, 0.8)) + ahead * rng.random()
                 colour = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.8, 1.2)
                 size = (rng.uniform(7, 16), 2.5, rng.uniform(2.8, 4)) if lorry else (rng.uniform(3.8, 5), 1.8, 1.5)
-                out.append(pic.Vehicle(*at, np.arctan2(ahead[1], ahead[0]) + rng.normal(0, 0.03), *size, tuple(colour)))
+                out.append(pic.Vehicle(*at, np.arctan2(ahead[1], ahead[0]) + rng.normal(0, 0.03), *size, tuple(colour), block.role))
         return out
 
     def _covered(self, day: Day, window: Window) -> np.ndarray:

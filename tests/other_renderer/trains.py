@@ -90,8 +90,10 @@ def make_car(rng: np.random.Generator, kind: str, like: Car | None, ballast: tup
     names = list(PAINTS)
     freight = {"locomotive": ["green", "red", "blue", "oxide", "orange", "soot"], "tank": ["black", "soot", "silver",
                "white", "rust", "grey"], "passenger": ["blue", "green", "silver", "white", "red"]}
-    choices = freight.get(kind, ["oxide", "rust", "oxide", "grey", "green", "olive", "soot", "black", *names])
-    paint = np.array(PAINTS[str(rng.choice(choices))]) * rng.uniform(0.7, 1.35)
+    usual = ["oxide", "rust", "grey", "green", "olive", "soot", "black"]
+    choices = freight.get(kind, usual * 3 + names)
+    paint = np.array(PAINTS[str(rng.choice(choices))]) * rng.uniform(0.6, 1.2)
+    paint += rng.beta(1.3, 2.5) * (np.array([0.055, 0.06, 0.075, 0.11]) * rng.uniform(0.8, 1.5) - paint)  # grime
     if rng.random() < 0.12:
         paint = np.array(ballast) * rng.uniform(0.9, 1.1)
     if like is not None and rng.random() < 0.5:

@@ -63,6 +63,8 @@ def scene_truth(renderer: Renderer, day: Day, shot: dict, name: str, measures: d
         "tracks": [_track_truth(series, day, window, clear, t, measures[t.id]) for t in series.yard.tracks],
         "aprons": _apron_truth(renderer, day, window, clear),
         "cargo": _cargo_truth(series, day, window, clear),
+        "ignored": [{"what": "vehicle", "geometry": _polygon(series, v.corners)}
+                    for v in renderer.vehicles(day) if v.on == "apron"],
     }
 
 
@@ -116,13 +118,17 @@ def _apron_truth(renderer: Renderer, day: Day, window: Window, clear: np.ndarray
     return out
 
 
+def _polygon(series: Series, xy: np.ndarray) -> dict:
+    return {"type": "Polygon", "coordinates": [lonlat_ring(series.place, xy)]}
+
+
 def _cargo_truth(series: Series, day: Day, window: Window, clear: np.ndarray) -> list[dict]:
     out = []
     for pile in day.piles:
         seen = _sample(series, window, clear, np.vstack([pile.xy, pile.xy.mean(0)])).mean()
         out.append({"id": pile.id, "apron": pile.apron, "area_m2": round(Polygon(pile.xy).area, 2),
                     "height_m": round(pile.height, 2), "visible_fraction": round(float(seen), 4),
-                    "geometry": {"type": "Polygon", "coordinates": [lonlat_ring(series.place, pile.xy)]}})
+                    "geometry": _polygon(series, pile.xy)})
     return out
 
 
