@@ -5,9 +5,11 @@ Not the product's simulator: flat paint, just enough to look at a figure.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from affine import Affine
@@ -79,7 +81,7 @@ def track_offset(number: int) -> float:
     return -20.0 + 5.3 * number
 
 
-def yard(*, tracks: int = 6, name: str = "Tumangang rail yard", half: float = 300.0) -> Site:
+def yard(*, tracks: int = 6, name: str = "Painted yard", half: float = 300.0) -> Site:
     """Return the painted yard as an area of interest."""
     lines = tuple(
         Track(
@@ -145,6 +147,13 @@ class _Paint:
         return (along > left) & (along < right) & (across > bottom) & (across < top)
 
 
+@lru_cache(maxsize=4)
+def _painted_ground(grid: Grid, tracks: int) -> _Paint:
+    paint = _Paint(grid, 7)
+    _paint_ground(paint, tracks)
+    return paint
+
+
 def _paint_ground(paint: _Paint, tracks: int) -> None:
     paint.fill(paint.rect(-400, 400, 60, 66), (0.2, 0.2, 0.2), 0.01)
     if not tracks:
@@ -180,8 +189,7 @@ def paint_look(
     look: Look, grid: Grid, *, tracks: int = 6, seed: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """(band, row, column) blue, green, red, nir reflectance and (row, column) quality of a look."""
-    paint = _Paint(grid, 7)
-    _paint_ground(paint, tracks)
+    paint = copy.deepcopy(_painted_ground(grid, tracks))
     _paint_objects(paint, look)
     quality = np.full(grid.shape, int(Quality.CLEAR), dtype=np.uint8)
     paint.rng = np.random.default_rng(seed)
@@ -268,7 +276,8 @@ def _cargo_seen(look: Look, number: int) -> Observation:
     area = (cut - APRON[0] - 4) * 20
     base = _train_seen(look, Train(0, 0, 1), number, 0.5)
     return replace(
-        base, id=f"{number:03d}-cargo", kind="cargo", geometry=box(APRON[0] + 4, cut, 26, 46), track=None, tracks=(), apron="pad",
+        base, id=f"{number:03d}-cargo", kind="cargo", geometry=box(APRON[0] + 4, cut, 26, 46),
+        track=None, tracks=(), apron="pad",
         start_m=None, end_m=None, length_m=None, length_m_95=None, railcars=None, railcars_95=None, cars=(),
         area_m2=area, area_m2_95=(0.9 * area, 1.1 * area),
     )  # fmt: skip

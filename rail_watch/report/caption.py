@@ -75,7 +75,7 @@ def label(observation: Observation, site: Site) -> tuple[str, str]:
     """Two lines for a label: what and how large; where and since when."""
     what = _size(observation)
     if observation.change == "departed":
-        what = f"Departed: {what[0].lower()}{what[1:]}"
+        what = f"Gone: {what[0].lower()}{what[1:]}"
     elif observation.likelihood and observation.likelihood not in CERTAIN:
         what = f"{what} ({clean(observation.likelihood, 24)})"
     return what, ", ".join(part for part in (place_names(site, observation), _since(observation)) if part)
@@ -102,7 +102,7 @@ def _since(observation: Observation) -> str:
     if observation.change == "arrived" and observation.last_clear_before:
         return f"new since {short_day(observation.last_clear_before)}"
     if observation.change == "departed" and observation.last_clear_before:
-        return f"there on {short_day(observation.last_clear_before)}"
+        return f"seen on {short_day(observation.last_clear_before)}"
     if observation.change == "standing" and observation.first_seen < observation.when:
         return f"first seen {short_day(observation.first_seen)}"
     return ""
@@ -190,7 +190,8 @@ def pair_caption(
     )
 
 
-def _count(seen: Sequence[Observation]) -> str:
+def _count(observations: Sequence[Observation]) -> str:
+    seen = [one for one in observations if one.change != "departed"]
     words = {
         "train": "train",
         "train-on-bridge": "train on the bridge",
@@ -200,7 +201,11 @@ def _count(seen: Sequence[Observation]) -> str:
     counts = {kind: sum(one.kind == kind for one in seen) for kind in words}
     plural = {"train-on-bridge": "trains on the bridge"}
     parts = [f"{n} {words[kind] if n == 1 else plural.get(kind, words[kind] + 's')}" for kind, n in counts.items() if n]
-    return (" and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)) + " outlined"
+    return (
+        (" and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)) + " outlined"
+        if seen
+        else "the places outlined from which something has gone"
+    )
 
 
 def sentence(observation: Observation, site: Site) -> str:
@@ -209,11 +214,21 @@ def sentence(observation: Observation, site: Site) -> str:
     if text:
         text = text[0].upper() + text[1:]
         return text if text[-1] in ".!?" else text + "."
+    if observation.change == "departed":
+        return _gone(observation, site)
     what, where = label(observation, site)
     interval = ""
     if observation.length_m is not None and observation.length_m_95:
         interval = " (95 %: {:.0f}-{:.0f} m)".format(*observation.length_m_95)
     return f"{what}{interval}{': ' + where if where else ''}."
+
+
+def _gone(observation: Observation, site: Site) -> str:
+    what, *size = _size(observation).split(", ", 1)
+    where = place_names(site, observation)
+    seen = f" seen on {short_day(observation.last_clear_before)}" if observation.last_clear_before else ""
+    measure = f" ({size[0]})" if size else ""
+    return f"The {what.lower()}{measure}{seen}{f' on {where}' if where else ''} is gone."
 
 
 def _compared(record: SceneRecord, before: SceneRecord | None, site: Site) -> str:
@@ -223,8 +238,10 @@ def _compared(record: SceneRecord, before: SceneRecord | None, site: Site) -> st
 
 
 def _cannot(site: Site, record: SceneRecord, seen: Sequence[Observation], hidden: float) -> tuple[str, ...]:
-    kinds = {one.kind for one in seen}
+    kinds = {one.kind for one in seen if one.change != "departed"}
     told = []
+    if any(one.change == "departed" for one in seen):
+        told.append("When, between the two looks, something left, and where it went, cannot be determined.")
     if kinds & {"train", "train-on-bridge"}:
         told.append(
             "What the railcars carry, where they came from and where they go cannot be determined from this image."

@@ -237,7 +237,9 @@ class _Panel:
         furniture.badge(self.page, _moved(plate, self.corner), self.pair.frame, self.sun)
         room = Room((cols, rows), clutter, (plate,))
         room = self._cloud_words(room)
-        self._labels([(one, shape) for one in self.shot.observations if (shape := by_id[one.id]) is not None], room)
+        inside = shapely.box(0, 0, cols, rows)
+        shown = [(one, _largest(shape & inside)) for one in self.shot.observations if (shape := by_id[one.id])]
+        self._labels([(one, shape) for one, shape in shown if shape is not None], room)
 
     def _cloud_words(self, room: Room) -> Room:
         """Write "could not be seen" where the hidden ground has room for it; return what room is left."""
@@ -322,7 +324,8 @@ class _Footer:
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
         for words, pen in _legend_entries(self.pair):
-            page.rectangle((x, y - 12, x + 44, y + 12), pen)
+            left, top, right, bottom = x, y - 12, x + 44, y + 12
+            page.polygon(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), pen)
             page.text((x + 56, y), words, Ink(7.2, va="center"))
             x += 56 + page.measure(words, Ink(7.2))[0] + 40
 
@@ -331,14 +334,14 @@ def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
     seen = [*pair.after.observations, *(pair.before.observations if pair.before else ())]
     kinds = {"train" if one.kind == "train-on-bridge" else one.kind for one in seen}
     words = {"train": "train", "cargo": "cargo", "change": "changed ground"}
-    plain = Pen("#ffffff", 1.2, dash=(2.4, 1.6), fill="#6e7781")
+    plain = Pen(COLOURS["train"], 1.2, dash=(3, 2), casing="#000000")
     entries = [
         (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind)))
         for kind in words
         if kind in kinds
     ]
-    if pair.before:
-        entries.append(("same place, object not there", plain))
+    if pair.before and any(one.change != "standing" for one in pair.after.observations):
+        entries.append(("same place, not there", plain))
     shots = [pair.after, *([pair.before] if pair.before else [])]
     if any(shot.view.hidden.any() for shot in shots):
         entries.append(("could not be seen (cloud)", Pen("#57606a", 0.5, fill="#f6f8fa", hatch="\\\\\\\\")))
@@ -361,6 +364,11 @@ def _outline(frame: Frame, observation: Observation) -> Polygon | None:
     if isinstance(piece, Polygon) and not piece.is_empty and piece.intersects(shapely.box(0, 0, cols, rows)):
         return Polygon(piece.exterior)
     return None
+
+
+def _largest(shape: BaseGeometry) -> Polygon | None:
+    parts = [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon) and part.area > 1]
+    return max(parts, key=lambda part: float(part.area), default=None)
 
 
 def _spine(shape: Polygon) -> Floats:

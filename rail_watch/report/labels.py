@@ -147,13 +147,13 @@ def _touching(boxes: Floats, box: Box) -> NDArray[np.bool_]:
 
 
 def _struck(boxes: Floats, other: Placed) -> NDArray[np.bool_]:
-    """(n,) True where a box lies across another label's leader (sampled every two pixels)."""
-    start, tip = np.array(other.start), np.array(other.tip)
-    steps = int(np.hypot(*(tip - start)) // 2) + 2
-    struck = np.zeros(len(boxes), dtype=bool)
-    for x, y in start + (tip - start) * np.linspace(0, 1, steps)[:, None]:
-        struck |= (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
-    return struck
+    """(n,) True where a box lies across another label's leader (the segment clipped to the box's two slabs)."""
+    start, span = np.array(other.start), np.array(other.tip) - other.start
+    span = np.where(np.abs(span) < 1e-9, 1e-9, span)
+    first, second = (boxes[:, :2] - start) / span, (boxes[:, 2:] - start) / span
+    enters = np.minimum(first, second).max(axis=1)
+    leaves = np.maximum(first, second).min(axis=1)
+    return np.asarray(np.maximum(enters, 0) <= np.minimum(leaves, 1), dtype=bool)
 
 
 def _placed(box: Floats, anchor: Floats) -> Placed:

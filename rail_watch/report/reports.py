@@ -8,12 +8,14 @@ from datetime import UTC
 from pathlib import Path
 
 import numpy as np
+import shapely
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Detections, Observation, SceneRecord
 from rail_watch.prepare.stack import Stack
 from rail_watch.report import sheet
 from rail_watch.report.caption import Caption, pair_caption
+from rail_watch.report.departures import departed
 from rail_watch.report.figure import Pair, Shot, draw, picture_columns
 from rail_watch.report.names import slug
 from rail_watch.report.page import house_style
@@ -66,8 +68,16 @@ class _Run:
             tasks = [task for task in tasks if id(task) in kept]
         return tasks
 
+    def gone(self, record: SceneRecord, found: Sequence[Observation]) -> list[Observation]:
+        """Return what the sensor's previous look showed and this one shows to be gone."""
+        stack, index = self.place[record.id]
+        earlier = [self.records.get(ref.id) for ref in stack.scenes[:index]]
+        previous = next((one for one in reversed(earlier) if one is not None and one.status != "skipped"), None)
+        return departed(record, found, previous, self.observed(previous.id)) if previous else []
+
     def _of_scene(self, record: SceneRecord) -> list[_Task]:
         found = self.observed(record.id)
+        found += self.gone(record, found)
         if not found:
             return []
         stretches = frames(self.site, [one.geometry for one in found], self.place[record.id][0].gsd_m)
@@ -105,13 +115,8 @@ class _Run:
         return Pair(self.site, frame, Shot(task.record, seen, task.observations), shot, caption)
 
     def _within(self, scene: str, frame: Frame) -> list[Observation]:
-        rows, cols = frame.shape
-        inside = []
-        for one in self.observed(scene):
-            x, y = frame.to_px(np.array([[one.geometry.centroid.x, one.geometry.centroid.y]]))[0]
-            if 0 <= x <= cols and 0 <= y <= rows and one.change != "departed":
-                inside.append(one)
-        return inside
+        box = shapely.box(0, 0, frame.shape[1], frame.shape[0])
+        return [one for one in self.observed(scene) if frame.shape_px(one.geometry).intersects(box)]
 
 
 def _notable(one: Observation) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,22 +75,22 @@ class _Sheet:
         self.caption = _caption(detections, site, looks, which)
         self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
-        self.cell = float(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
-        self.width = max(int(2 * MARGIN + NAMES + len(looks) * self.cell), NARROWEST_PAGE)
+        self.cell = int(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
+        self.width = max(2 * MARGIN + NAMES + len(looks) * self.cell, NARROWEST_PAGE)
         self.aprons = _fullest(site, looks)
 
-    def x(self, column: int) -> float:
+    def x(self, column: int) -> int:
         return MARGIN + NAMES + column * self.cell
 
     @property
-    def right(self) -> float:
+    def right(self) -> int:
         return self.x(len(self.looks))
 
     def draw(self) -> Bytes:
         head = (BAND_HEIGHT if self.simulated else 0) + 96
         dates = 132
         grid = len(self.rows) * ROW
-        top = head + 70
+        top = head + 84
         under = top + dates + grid + 18
         limits = under + len(self.sensors) * 34 + 12
         series = limits + 60
@@ -122,18 +123,13 @@ class _Sheet:
 
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
-        for state, words in (
-            ("occupied", "occupied: a train stands there"),
-            ("empty", "empty, as far as this look can tell"),
-            ("unknown", "could not be seen or judged"),
-            ("partial", "partly seen (hatched share hidden)"),
+        for state, hidden, words in (
+            ("occupied", 0, "occupied: a train stands there"),
+            ("empty", 0, "empty, as far as this look can tell"),
+            ("unknown", 0, "could not be seen or judged"),
+            ("empty", 8, "partly seen (hatched share hidden)"),
         ):
-            _cell(
-                page,
-                (x, y - 18, x + 54, y + 18),
-                "empty" if state == "partial" else state,
-                0.6 if state == "partial" else 1,
-            )
+            page.image(tile(state, hidden, 54, 36), (int(x), int(y) - 18))
             page.text((x + 66, y), words, Ink(7.6, va="center"))
             x += 66 + page.measure(words, Ink(7.6))[0] + 44
 
@@ -148,19 +144,19 @@ class _Sheet:
             previous = short_day(record.when)
         page.text((MARGIN + NAMES - 14, bottom - 4), "Look (UTC)", replace(AXIS, ha="right", va="baseline"))
 
-    def _grid(self, page: Page, top: float) -> None:
+    def _grid(self, page: Page, top: int) -> None:
         ink = Ink(7.4, ha="right", va="center")
         for row, (part, name) in enumerate(self.rows):
             y = top + row * ROW
             page.text((MARGIN + NAMES - 14, y + ROW / 2), fit(name, ink, NAMES - 20), ink)
-            for column, record in enumerate(self.looks):
-                look = next((one for one in record.tracks if one.track == part), None)
-                box = (self.x(column), y, self.x(column + 1), y + ROW)
-                self._look(page, box, record, look)
+            looks = [next((one for one in record.tracks if one.track == part), None) for record in self.looks]
+            tiles = [self._look(record, look) for record, look in zip(self.looks, looks, strict=True)]
+            page.image(np.concatenate(tiles, axis=1), (self.x(0), y))
 
-    def _look(self, page: Page, box: Box, record: SceneRecord, look: TrackLook | None) -> None:
-        state = look.state if look and record.status != "skipped" else "unknown"
-        _cell(page, box, state, look.visible_fraction if look else 0.0)
+    def _look(self, record: SceneRecord, look: TrackLook | None) -> Bytes:
+        if look is None or look.state == "unknown" or record.status == "skipped":
+            return tile("unknown", 0, self.cell, ROW)
+        return tile(look.state, hidden_steps(look.visible_fraction), self.cell, ROW)
 
     def _sensors(self, page: Page, top: float) -> None:
         """One row for each sensor with a dot at its looks."""
@@ -288,27 +284,30 @@ def _mark(page: Page, at: tuple[float, float], style: tuple[str, str], *, hollow
     page.polygon(np.array(corners, dtype=float) + at, pen)
 
 
-def _cell(page: Page, box: Box, state: str, visible: float) -> None:
-    """Draw a look: dark with a white wagon; white with a ring; grey and hatched. Hidden share hatched from below."""
-    left, top, right, bottom = box
-    centre = ((left + right) / 2, (top + bottom) / 2)
+def hidden_steps(visible: float) -> int:
+    """Hidden share in twentieths; what is hidden at all shows."""
+    return 0 if visible >= 0.98 else max(round(20 * (1 - visible)), 3)
+
+
+@lru_cache(maxsize=512)
+def tile(state: str, hidden: int, width: int, height: int) -> Bytes:
+    """Draw a look: dark with a white wagon; white with a ring; grey and hatched. Hidden twentieths hatched from below."""
+    page = Page(width, height)
+    box = (0.0, 0.0, float(width), float(height))
     if state == "unknown":
         page.rectangle(box, UNSEEN_PEN)
     else:
         page.rectangle(box, Pen(width=0, fill=OCCUPIED if state == "occupied" else EMPTY, zorder=3))
-        if visible < 0.98:
-            hidden = max((1 - visible) * (bottom - top), 8)
-            page.rectangle((left, bottom - hidden, right, bottom), UNSEEN_PEN)
+        if hidden:
+            page.rectangle((0, height * (1 - hidden / 20), width, height), UNSEEN_PEN)
+    x, y = width / 2, height / 2
     if state == "occupied":
-        half = min(0.32 * (right - left), 24)
-        page.rounded(
-            (centre[0] - half, centre[1] - 7, centre[0] + half, centre[1] + 7),
-            Pen(width=0, fill="#ffffff", zorder=4),
-            4,
-        )
+        half = min(0.32 * width, 24)
+        page.rounded((x - half, y - 7, x + half, y + 7), Pen(width=0, fill="#ffffff", zorder=4), 4)
     elif state == "empty":
-        page.circle(centre, 6, Pen("#57606a", 1.0, fill="#ffffff", zorder=4))
+        page.circle((x, y), 6, Pen("#57606a", 1.0, fill="#ffffff", zorder=4))
     page.rectangle(box, Pen(EDGE, 0.7, zorder=5))
+    return page.pixels()
 
 
 def _fullest(site: Site, looks: Sequence[SceneRecord]) -> list[tuple[str, str]]:
