@@ -31,6 +31,8 @@ class Sheet:
 
     path: Path
     grid: Grid
+    pixel_m: float
+    """True ground length of a pixel's side."""
     simulated: bool
     """Its tags say SIMULATED."""
 
@@ -71,7 +73,11 @@ def says_simulated(dataset: DatasetReader) -> bool:
 def sheet_of(path: Path) -> Sheet:
     """Return what a file's header says."""
     with safe_open(path) as dataset:
-        return Sheet(path, grid_of(dataset), says_simulated(dataset))
+        grid = grid_of(dataset)
+        pixel_m = grid.metres_per_pixel()
+        if not 0 < pixel_m < 1e6:
+            raise BadRaster(f"{path}: its pixels have no size on the ground; is its coordinate system right?")
+        return Sheet(path, grid, pixel_m, says_simulated(dataset))
 
 
 def _needed(grid: Grid, target: Grid, *, spare_px: int) -> Grid | None:

@@ -15,7 +15,7 @@ from rail_watch.errors import BadInput, BadRaster
 from rail_watch.grid import Grid
 from rail_watch.imagery import checksum
 from rail_watch.imagery.hrefs import is_remote
-from rail_watch.imagery.pixels import Part, Sheet, imagery_part, quality_part, sheet_of
+from rail_watch.imagery.pixels import Part, imagery_part, quality_part, sheet_of
 from rail_watch.imagery.quality import GROW_M, grown, worst
 from rail_watch.imagery.scene import Asset, Quality, Scene, SceneRef, Unread
 from rail_watch.imagery.window import covers, lay, site_mask, target_of
@@ -45,10 +45,6 @@ def _local(asset: Asset, log: _Log) -> Path:
     if note:
         log.notes.append(note)
     return path
-
-
-def _own_pixel(sheet: Sheet) -> float:
-    return sheet.grid.metres_per_pixel()
 
 
 def _imagery(
@@ -115,7 +111,7 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
     if not imagery:
         raise BadRaster("no imagery among its assets")
     sheets = [sheet_of(path) for path, _ in imagery]
-    finest = min(sheets, key=_own_pixel)
+    finest = min(sheets, key=lambda sheet: sheet.pixel_m)
     try:
         if not all(covers(sheet.grid, site) for sheet in sheets):
             return Unread(ref, "its image does not reach the site", failed=False)

@@ -118,6 +118,8 @@ def _check(dataset: DatasetReader, path: Path) -> None:
         )
     if dataset.crs is None or dataset.transform.is_identity:
         raise BadRaster(f"{path}: not georeferenced (no coordinate system or transform); orthorectify it first")
+    if not (dataset.crs.is_projected or dataset.crs.is_geographic):
+        raise BadRaster(f"{path}: its coordinate system is neither projected nor geographic; reproject it first")
     _check_mask(dataset, path)
     t = dataset.transform
     if not np.isfinite([t.a, t.b, t.c, t.d, t.e, t.f]).all() or t.determinant == 0:

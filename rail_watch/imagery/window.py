@@ -37,9 +37,13 @@ def outline(site: Site, margin_m: float = 0.0) -> Points:
     return np.column_stack([centre.x + (lon - centre.x + 180) % 360 - 180, lat])
 
 
+def _is_geographic(grid: Grid) -> bool:
+    return bool(CRS.from_user_input(grid.crs).is_geographic)
+
+
 def _placed(grid: Grid, lonlat: Points) -> Points:
     """Return (n, 2) (row, column) on a grid; a geographic one may count its longitudes from elsewhere."""
-    if CRS.from_user_input(grid.crs).is_geographic:
+    if _is_geographic(grid):
         middle = grid.xy(np.array([grid.shape[0] / 2, grid.shape[1] / 2]))[0]
         turn = 360 * round((middle - float(lonlat[:, 0].mean())) / 360)
         return grid.row_col(lonlat + [turn, 0.0]) if grid.crs == WGS84 else grid.from_lonlat(lonlat + [turn, 0.0])
@@ -91,11 +95,6 @@ def covers(grid: Grid, site: Site) -> bool:
     return clipped(window_of(grid, outline(site)), grid) is not None
 
 
-def is_projected(grid: Grid) -> bool:
-    """Return whether the grid's CRS is a plane one."""
-    return bool(CRS.from_user_input(grid.crs).is_projected)
-
-
 def metric_grid(grid: Grid, lonlat: Points) -> Grid:
     """Return a north-up UTM grid over the points, with the true pixel size of a geographic grid."""
     near = window_of(grid, lonlat)
@@ -115,13 +114,10 @@ def target_of(grid: Grid, site: Site, *, margin_m: float, bands: int) -> Grid:
     Raises
     ------
     BadRaster
-        The window would be too large, or the raster lies in no plane or geographic system.
+        The window would be too large.
     """
     lonlat = outline(site, margin_m)
-    crs = CRS.from_user_input(grid.crs)
-    if not (crs.is_projected or crs.is_geographic):
-        raise BadRaster("its coordinate system is neither projected nor geographic; reproject it first")
-    target = window_of(grid, lonlat) if crs.is_projected else metric_grid(grid, lonlat)
+    target = metric_grid(grid, lonlat) if _is_geographic(grid) else window_of(grid, lonlat)
     rows, cols = target.shape
     if rows * cols * max(bands, 1) > MAX_VALUES:
         size = f"{rows} x {cols} pixels in {bands} band(s)"
