@@ -25,10 +25,18 @@ find_python() {
     fail "rail-watch needs Python 3.11 or newer, and none was found on the PATH; name one with PYTHON=/path/to/python"
 }
 
+identity() { "$1" -c 'import sys; print(sys.base_prefix, sys.version)'; }
+
+# A virtual environment that works and is not of another Python than the one asked for.
+venv_serves() {
+    [ -x "$BIN/python" ] && is_new_enough "$BIN/python" && "$BIN/python" -m pip --version >/dev/null 2>&1 || return 1
+    [ -z "${PYTHON:-}" ] || [ "$(identity "$BIN/python")" = "$(identity "$1")" ]
+}
+
 make_venv() {
-    if [ -x "$BIN/python" ] && "$BIN/python" -m pip --version >/dev/null 2>&1 && is_new_enough "$BIN/python"; then return; fi
     local python
     python="$(find_python)"
+    if venv_serves "$python"; then return; fi
     "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
         fail "$python has no venv module; on Debian or Ubuntu: apt-get install python3-venv, elsewhere set PYTHON to another Python"
     say "making a virtual environment in $VENV with $("$python" --version)"
@@ -52,7 +60,7 @@ install() {
     local stamp="$VENV/rail-watch-installed$1" now
     now="$(fingerprint "$1")"
     if [ -x "$BIN/rail-watch" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$now" ]; then return; fi
-    say "installing rail-watch$1 (about half a minute; once)"
+    say "installing rail-watch$1 (about a minute; once)"
     rm -f "$stamp"
     "$BIN/python" -m pip install --quiet --disable-pip-version-check \
         --constraint "$ROOT/constraints.txt" --editable "$ROOT$1" || fail "pip could not install rail-watch$1; see above"
