@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "climbing zone": (_headed(timezone="../../etc/passwd"), "not an IANA name"),
     "linked in words": (_headed(linked="khasan"), "must be a list"),
     "no site": (document(), "exactly one feature of role 'site' is needed, found none"),
-    "two sites": (document(*[feature("site", polygon(SQUARE))] * 2), "found 2 of them"),
+    "two sites": (document(*[feature("site", polygon(SQUARE))] * 2), "found 2"),
     "no role": (document(feature("site", polygon(SQUARE)), feature(None, polygon(SQUARE))), "no `role`"),
     "site a line": (document(feature("site", line([130, 42], [131, 42]))), "must be a Polygon, not 'LineString'"),
     "site null": (document(feature("site", None)), "must be a Polygon, not null"),

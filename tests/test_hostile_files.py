@@ -102,7 +102,8 @@ def vrt_on(target: str, *, relative: int = 0, extra: str = "") -> str:
 
 RAW = f"""<VRTDataset rasterXSize="4" rasterYSize="4"><SRS>EPSG:32652</SRS>
 <GeoTransform>{LEFT}, 500, 0, {TOP}, 0, -500</GeoTransform>
-<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand"><SourceFilename relativeToVRT="0">TARGET</SourceFilename>
+<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">
+<SourceFilename relativeToVRT="0">TARGET</SourceFilename>
 <ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>4</LineOffset></VRTRasterBand></VRTDataset>"""
 PYTHON = ' subClass="VRTDerivedRasterBand"><PixelFunctionLanguage>Python</PixelFunctionLanguage'
 WMS = "<GDAL_WMS><Service name='TMS'><ServerUrl>ADDRESS/${z}/${x}/${y}.png</ServerUrl></Service></GDAL_WMS>"
@@ -369,16 +370,14 @@ class TestAreas:
             aoi.read(save_aoi(tmp_path, document(feature("site", polygon([[lat, lon] for lon, lat in SQUARE])))))
 
 
-SELF = {"href": "self"}
-
-
 class TestCatalogues:
     """21 to 25: catalogues."""
 
     @pytest.mark.parametrize(
         "bad",
-        ["../../x", "/etc/x", "a/../../b", "", ".", "..", "a\\b", "%2e%2e", "a:b", "\u202egpj", "x" * 300, "a\0b", "a\nb", 7, None, ["a"]],
-    )  # fmt: skip
+        ["../../x", "/etc/x", "a/../../b", "", ".", "..", "a\\b", "%2e%2e", "a:b"]
+        + ["\u202egpj", "x" * 300, "a\0b", "a\nb", 7, None, ["a"]],
+    )
     def test_a_hostile_id_is_a_fault(self, tmp_path: Path, bad: Any) -> None:
         result = imagery.find(small_site(), ALWAYS, source=save(tmp_path / "i.json", {**item(), "id": bad}))
         assert result.scenes == () and "not usable" in result.faults[0] and "\n" not in result.faults[0]
@@ -464,8 +463,9 @@ class TestCatalogues:
 
     @pytest.mark.parametrize(
         "member",
-        ["href", "type", "roles", "bands", "eo:bands", "raster:bands", "gsd", "raster:scale", "proj:transform", "nodata", "file:checksum"],
-    )  # fmt: skip
+        ["href", "type", "roles", "bands", "eo:bands", "raster:bands", "gsd", "raster:scale", "proj:transform"]
+        + ["nodata", "file:checksum"],
+    )
     @pytest.mark.parametrize(
         "value", [None, 7, True, "x", [], [7], [[]], {}, [{"name": 5, "scale": "x", "nodata": []}]]
     )

@@ -163,6 +163,14 @@ def test_of_two_entries_with_one_id_the_newest_counts(tmp_path: Path) -> None:
     assert result.notes == ("scene scene is listed more than once; the newest entry is used",) and not result.faults
 
 
+def test_of_two_processings_of_one_acquisition_the_newest_counts(tmp_path: Path) -> None:
+    stem = "S2B_MSIL2A_20221104T021909"
+    ids = [f"{stem}_N0509_R003_T52TEN_20240101T000000", f"{stem}_N0400_R003_T52TEN_20221104T054321"]
+    other = f"{stem}_N0400_R003_T52TDN_20221104T054321"
+    result = found(save(tmp_path / "items.json", collection_of_items(*[item(name) for name in (*ids, other)])))
+    assert {ref.id for ref in result.scenes} == {ids[0], other} and len(result.notes) == 1
+
+
 SPELLINGS: dict[str, dict[str, Any]] = {
     "1.1 on the asset": asset("a.tif", "red", "nir", **{"raster:scale": 0.5, "raster:offset": -1, "nodata": 7}),
     "1.1 on the band": {

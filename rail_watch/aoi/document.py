@@ -61,8 +61,7 @@ def parse(document: object, *, digest: str = "") -> tuple[Site | None, tuple[str
     parts = _Parts(ids=_explicit_ids(features, faults))
     for index, feature in enumerate(features):
         _noting(faults, lambda: _add(parts, feature, index), where=_label(feature, index))  # noqa: B023
-    if not faults:
-        _noting(faults, lambda: _check_site(parts))
+    _noting(faults, lambda: _check_site(parts, sum(_properties(one).get("role") == "site" for one in features)))
     if faults or header is None:
         return None, tuple(faults)
     moved = _around(parts)
@@ -232,10 +231,12 @@ def _gauge(properties: Mapping[str, object]) -> int | None:
     return None if gauge is None else round(gauge)
 
 
-def _check_site(parts: _Parts) -> None:
-    if len(parts.sites) != 1:
-        found = "none" if not parts.sites else f"{len(parts.sites)} of them"
-        raise BadAoi(f"exactly one feature of role 'site' is needed, found {found}")
+def _check_site(parts: _Parts, count: int) -> None:
+    """Check that there is one site of a reasonable size; one whose geometry is at fault has had its line."""
+    if count != 1:
+        raise BadAoi(f"exactly one feature of role 'site' is needed, found {count or 'none'}")
+    if not parts.sites:
+        return
     area = geometry.area_m2(parts.sites[0])
     west, south, east, north = parts.sites[0].bounds
     if area > MAX_SITE_M2 or east - west > 30 or max(abs(south), abs(north)) > 89:

@@ -19,6 +19,7 @@ from rail_watch.imagery.interval import Interval, within
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.imagery.stac_item import Place, scene_ref, texts
 
+_SENTINEL_2_ID = re.compile(r"(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})(?:_N\d{4})?(_R\d{3}_T\w{5})_\d{8}T\d{6}")
 KNOWN_SERVICES = ("earth-search", "planetary-computer", "cdse")
 
 
@@ -108,16 +109,23 @@ def _version(ref: SceneRef) -> str:
     return next((str(ref.properties[key]) for key in keys if ref.properties.get(key)), "")
 
 
+def _acquisition(ref: SceneRef) -> str:
+    """Return what two entries of one acquisition share: the id, less the processing that ESA writes into it."""
+    match = _SENTINEL_2_ID.fullmatch(ref.id)
+    return "_".join(match.groups()) if match else ref.id
+
+
 def _newest(scenes: Iterable[SceneRef]) -> tuple[list[SceneRef], list[str]]:
-    """Return one scene for each id, the newest, and a note on each dropped."""
+    """Return one scene for each acquisition, the newest processing, and a note on each dropped."""
     kept: dict[str, SceneRef] = {}
     notes = []
     for ref in scenes:
-        other = kept.get(ref.id)
-        if other is None or _version(ref) > _version(other):
-            kept[ref.id] = ref
+        key = _acquisition(ref)
+        other = kept.get(key)
+        if other is None or (_version(ref), ref.id) > (_version(other), other.id):
+            kept[key] = ref
         if other is not None:
-            notes.append(f"scene {ref.id} is listed more than once; the newest entry is used")
+            notes.append(f"scene {key} is listed more than once; the newest entry is used")
     return list(kept.values()), list(dict.fromkeys(notes))
 
 

@@ -207,11 +207,8 @@ def quality_part(path: Path, asset: Asset, target: Grid) -> QualityPart | None:
             return None
         count = dataset.count if asset.quality == "udm2" else 1
         raw = _read(dataset, list(range(1, count + 1)), _window(part, whole))
-        absent = _equals(raw[0], dataset.nodatavals[0]) if asset.quality not in ("udm2", "cloud-probability") else None
     try:
         state = MAPPINGS[asset.quality](raw)
     except BadRaster as fault:
         raise BadRaster(f"{path}: {fault}") from fault
-    if absent is not None and asset.quality in ("scl", "qa-pixel"):
-        state[absent] = Quality.NODATA
     return QualityPart(part, state, _digest(raw))

@@ -31,7 +31,8 @@ ORDER = (
 )
 """Where two layers disagree, the later of the two states holds."""
 GROW_M = 10.0
-"""Cloud and its shadow are widened by this, or by one pixel of the layer where that is more: edges are thin cloud."""
+"""Cloud and its shadow are widened by this, or by one pixel of the layer where that is more: edges are thin cloud.
+A mask of the role `data-mask` is taken as it is: what it excludes need not be cloud."""
 CLOUD_PERCENT = 40
 """A cloud probability from here on is called cloud (the default of the Sentinel-2 processor's own mask)."""
 

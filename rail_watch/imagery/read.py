@@ -85,7 +85,7 @@ def _masks(paths: Sequence[tuple[Path, Asset]], target: Grid, log: _Log) -> list
         log.digests[asset.key] = part.digest
         state = lay(part.state[None], part.grid, target, fill=OUTSIDE)[0]
         unknown = np.where(state == OUTSIDE, Quality.NODATA, state).astype(np.uint8)
-        reach = max(GROW_M, part.grid.metres_per_pixel())
+        reach = 0.0 if asset.quality == "data-mask" else max(GROW_M, part.grid.metres_per_pixel())
         layers.append(grown(unknown, pixels=round(reach / gsd)))
     return layers
 
@@ -125,8 +125,9 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
     masks = _masks([(path, asset) for path, asset in local if asset.quality is not None], target, log)
     if not masks:
         log.notes.append("no cloud mask came with this scene; cloud was not looked for in it")
-    quality = worst(read[1], *masks)
     pixels = read[0][0] if len(read[0]) == 1 else np.concatenate(read[0])
+    holes = np.where(np.isfinite(pixels).all(axis=0), Quality.CLEAR, Quality.NODATA).astype(np.uint8)
+    quality = worst(read[1], holes, *masks)
     pixels[:, np.isin(quality, (Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED))] = np.nan
     names = tuple(band.name for _, asset in imagery for band in asset.bands)
     ref = replace(ref, simulated=ref.simulated or any(sheet.simulated for sheet in sheets))

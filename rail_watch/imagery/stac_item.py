@@ -196,7 +196,8 @@ def _candidates(item: Members, collection: Members, place: Place, *, item_id: st
         href = resolved(asset.get("href"), folder=place.folder, root=place.root)
         checksum = text(asset.get("file:checksum"))
         visual = "visual" in roles or re.match(r"(visual|tci|rendered)", key.lower()) is not None
-        yield _Candidate(Asset(key, href, bands, quality, checksum), _gsd(key, asset), visual, jp2)
+        gsd_m = _gsd(key, asset) or number(properties.get("gsd"))
+        yield _Candidate(Asset(key, href, bands, quality, checksum), gsd_m, visual, jp2)
 
 
 def _best(candidates: Iterable[_Candidate]) -> list[_Candidate]:
@@ -218,8 +219,8 @@ def _finest(kept: list[_Candidate]) -> list[_Candidate]:
     Coarser bands laid onto a finer grid would be called measurements at a resolution they do not have;
     colour beside a panchromatic band is worth that.
     """
-    sizes = sorted({one.gsd_m or 0.0 for one in kept})
-    names = {band.name for one in kept if (one.gsd_m or 0.0) == sizes[0] for band in one.asset.bands}
+    sizes = sorted({one.gsd_m for one in kept if one.gsd_m}) or [0.0]
+    names = {band.name for one in kept if (one.gsd_m or 0.0) <= sizes[0] for band in one.asset.bands}
     limit = sizes[1] if names == {"pan"} and len(sizes) > 1 else sizes[0]
     return [one for one in kept if (one.gsd_m or 0.0) <= limit]
 
