@@ -194,10 +194,13 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_only_letters(painted: Material, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("first", [0, 3, 6])
+def test_hostile_names_are_only_letters(painted: Material, tmp_path: Path, first: int) -> None:
     detections, site, stacks = painted
-    tracks = tuple(replace(track, name=name) for track in site.tracks)
+    name = HOSTILE[first]
+    tracks = tuple(
+        replace(track, name=other) for track, other in zip(site.tracks, HOSTILE[first:] + HOSTILE, strict=False)
+    )
     site = replace(site, name=name, tracks=tracks, timezone=f"../{name[:20]}")
     scenes = tuple(replace(scene, credit=name, sensor=name, reason=name) for scene in detections.scenes)
     observations = tuple(replace(one, text=name) for one in detections.observations[:1])
@@ -214,7 +217,7 @@ def test_hostile_names_are_only_letters(painted: Material, tmp_path: Path, name:
             assert not {"\x00", "\x1b", "\u202e", "\u2066"} & set(text)
 
 
-@pytest.mark.parametrize("count", [1, 3, 60, 200])
+@pytest.mark.parametrize("count", [1, 3, 110])
 def test_the_overview_holds_any_number_of_looks(tmp_path: Path, count: int) -> None:
     site = material.yard()
     many = [Look(START + timedelta(days=n), (Train(n % 6, 0, 5),), cloud=0.4 * (n % 3 == 1)) for n in range(count)]

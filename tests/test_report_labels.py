@@ -27,7 +27,7 @@ def arranged(wanted: list[Label], corners: list[tuple[float, float]]) -> tuple[l
     return [placed for placed in place(wanted, room) if placed is not None], room
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(labels, blocked)
 def test_labels_never_overlap_and_stay_inside(wanted: list[Label], corners: list[tuple[float, float]]) -> None:
     found, room = arranged(wanted, corners)
@@ -40,7 +40,7 @@ def test_labels_never_overlap_and_stay_inside(wanted: list[Label], corners: list
     assert not any(overlap(one.box, two.box) for one, two in itertools.combinations(found, 2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(labels)
 def test_leaders_cross_neither_each_other_nor_labels(wanted: list[Label]) -> None:
     found, _ = arranged(wanted, [])

@@ -259,7 +259,9 @@ class _Panel:
         return room
 
     def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:
-        cards = [_Card(self.page, one, shape, self.pair.site) for one, shape in items[: MOST_LABELS[self.role]]]
+        wide = min(640.0, 0.55 * room.extent[0])
+        chosen = items[: MOST_LABELS[self.role]]
+        cards = [_Card(self.page, one, shape, self.pair.site, room=wide) for one, shape in chosen]
         placed = place([Label(card.size, _spine(card.shape)) for card in cards], room)
         for card, spot in zip(cards, placed, strict=True):
             if spot is not None:
@@ -271,11 +273,11 @@ class _Card:
 
     first, second = Ink(7.6, "#ffffff", bold=True, zorder=13), Ink(6.6, "#e6edf3", zorder=13)
 
-    def __init__(self, page: Page, observation: Observation, shape: Polygon, site: Site) -> None:
+    def __init__(self, page: Page, observation: Observation, shape: Polygon, site: Site, *, room: float) -> None:
         self.page, self.shape = page, shape
         self.colour = COLOURS[observation.kind]
         what, where = label(observation, site)
-        self.what, self.where = fit(drawable(what), self.first, 640), fit(drawable(where), self.second, 640)
+        self.what, self.where = fit(drawable(what), self.first, room), fit(drawable(where), self.second, room)
         wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
         self.size = (wide + 34, 62.0 if self.where else 36.0)
 
@@ -334,14 +336,14 @@ def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
     seen = [*pair.after.observations, *(pair.before.observations if pair.before else ())]
     kinds = {"train" if one.kind == "train-on-bridge" else one.kind for one in seen}
     words = {"train": "train", "cargo": "cargo", "change": "changed ground"}
-    plain = Pen(COLOURS["train"], 1.2, dash=(3, 2), casing="#000000")
     entries = [
         (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind)))
         for kind in words
         if kind in kinds
     ]
     if pair.before and any(one.change != "standing" for one in pair.after.observations):
-        entries.append(("same place, not there", plain))
+        colour = next(COLOURS[kind] for kind in words if kind in kinds)
+        entries.append(("same place, not there", Pen(colour, 1.2, dash=(3, 2), casing="#000000")))
     shots = [pair.after, *([pair.before] if pair.before else [])]
     if any(shot.view.hidden.any() for shot in shots):
         entries.append(("could not be seen (cloud)", Pen("#57606a", 0.5, fill="#f6f8fa", hatch="\\\\\\\\")))

@@ -22,6 +22,10 @@ MARGIN = 6.0
 TRIED = 96
 """Best positions whose leader lines are checked against other leaders and labels."""
 ROUNDS = 3
+EASY = 400.0
+"""Mean price up to which no other order is tried: short leaders, nothing of weight hidden."""
+LEFT_OUT = 1e5
+"""Price of a label that found no room."""
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +49,8 @@ class Placed:
     """On the label's edge."""
     tip: Point
     """The anchor pointed at."""
+    price: float
+    """What the place costs: leader length and what is hidden."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,30 @@ def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
     """Place labels without overlap; None for one that finds no room.
 
     Boxes stay `MARGIN` from each other, from blocked boxes and from the room's edge; leaders cross
-    neither one another nor a label.
+    neither one another nor a label. Where the largest-first order leaves a label out or over
+    something that matters, other orders are tried and the best result is kept.
     """
     integral = np.pad(room.clutter.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    order = sorted(range(len(labels)), key=lambda i: (-labels[i].size[0] * labels[i].size[1], i))
+    indices = range(len(labels))
+    orders = [
+        sorted(indices, key=lambda i: (-labels[i].size[0] * labels[i].size[1], i)),
+        sorted(indices, key=lambda i: (float(labels[i].anchors[:, 0].mean()), i)),
+        sorted(indices, key=lambda i: (-float(labels[i].anchors[:, 0].mean()), i)),
+        sorted(indices, key=lambda i: (float(labels[i].anchors[:, 1].mean()), i)),
+    ]
+    best: tuple[float, tuple[Placed | None, ...]] | None = None
+    for order in orders:
+        found = _settled(labels, room, integral, order)
+        price = sum(LEFT_OUT if one is None else one.price for one in found)
+        if best is None or price < best[0]:
+            best = price, tuple(found)
+        if price <= EASY * len(labels):
+            break
+    return best[1] if best else ()
+
+
+def _settled(labels: Sequence[Label], room: Room, integral: Floats, order: Sequence[int]) -> list[Placed | None]:
+    """Place in an order, then let each move with the others fixed until none does."""
     found: list[Placed | None] = [None] * len(labels)
     for _ in range(ROUNDS):
         before = list(found)
@@ -90,7 +116,7 @@ def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
             found[index] = _best(labels[index], room, integral, others)
         if found == before:
             break
-    return tuple(found)
+    return found
 
 
 def _best(label: Label, room: Room, integral: Floats, others: Sequence[Placed]) -> Placed | None:
@@ -103,10 +129,12 @@ def _best(label: Label, room: Room, integral: Floats, others: Sequence[Placed]) 
         cost[_touching(boxes, box)] = np.inf
     for other in others:
         cost[_struck(boxes, other)] = np.inf
-    for index in np.argsort(cost, kind="stable")[:TRIED]:
+    near = np.argsort(cost, kind="stable")[:TRIED]
+    cost[near] += _run_over(boxes[near], label.anchors[anchor[near]], room.clutter)
+    for index in near[np.argsort(cost[near], kind="stable")]:
         if not np.isfinite(cost[index]):
             return None
-        placed = _placed(boxes[index], label.anchors[anchor[index]])
+        placed = _placed(boxes[index], label.anchors[anchor[index]], float(cost[index]))
         if not any(_crosses(placed, other) for other in others):
             return placed
     return None
@@ -140,6 +168,16 @@ def _hidden(boxes: Floats, integral: Floats) -> Floats:
     return covered
 
 
+def _run_over(boxes: Floats, anchors: Floats, clutter: Floats) -> Floats:
+    """(n,) clutter under each leader, per cell of its length; its own object's share is much the same for all."""
+    start = np.stack([np.clip(anchors[:, i], boxes[:, i], boxes[:, i + 2]) for i in (0, 1)], axis=-1)
+    share = np.linspace(0, 1, 32)[:, None, None]
+    x, y = np.moveaxis((start + (anchors - start) * share) // CELL, -1, 0).astype(int)
+    under = clutter[np.clip(y, 0, clutter.shape[0] - 1), np.clip(x, 0, clutter.shape[1] - 1)].mean(axis=0)
+    lengths: Floats = np.hypot(*(anchors - start).T)
+    return np.asarray(under * lengths / CELL)
+
+
 def _touching(boxes: Floats, box: Box) -> NDArray[np.bool_]:
     left, top, right, bottom = box
     across = (boxes[:, 0] < right + MARGIN) & (boxes[:, 2] > left - MARGIN)
@@ -156,14 +194,14 @@ def _struck(boxes: Floats, other: Placed) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(enters, 0) <= np.minimum(leaves, 1), dtype=bool)
 
 
-def _placed(box: Floats, anchor: Floats) -> Placed:
+def _placed(box: Floats, anchor: Floats, price: float) -> Placed:
     left, top, right, bottom = (float(side) for side in box)
     tip = (float(anchor[0]), float(anchor[1]))
     inset = min(10.0, (right - left) / 2)
     start = (min(max(tip[0], left + inset), right - inset), min(max(tip[1], top), bottom))
     if top < start[1] < bottom:
         start = (left if tip[0] < left else right, start[1])
-    return Placed((left, top, right, bottom), start, tip)
+    return Placed((left, top, right, bottom), start, tip, price)
 
 
 def _crosses(placed: Placed, other: Placed) -> bool:

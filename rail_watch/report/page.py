@@ -214,7 +214,7 @@ class Page:
     def circle(self, centre: Point, radius: float, pen: Pen) -> None:
         """Draw a circle."""
         for stroke in _strokes(pen):
-            self._axes.add_artist(Circle(centre, radius, **_patch_style(stroke)))  # type: ignore[arg-type]
+            self._axes.add_artist(Circle(centre, radius, **_patch_style(stroke)))
 
     def _clip(self, box: Box) -> Rectangle:
         left, top, right, bottom = box

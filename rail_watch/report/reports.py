@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -160,15 +161,17 @@ def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack
     """
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(detections, site, stacks)
-    written: list[Path] = []
-    with house_style():
-        for name, pixels, caption in sheet.pages(detections, site):
-            written += _write(out / name, pixels, caption)
-        taken: set[str] = set()
+    taken: set[str] = set()
+    # One thread compresses and writes while the next picture is drawn.
+    with house_style(), ThreadPoolExecutor(max_workers=1) as writer:
+        jobs = [
+            writer.submit(_write, out / name, pixels, caption)
+            for name, pixels, caption in sheet.pages(detections, site)
+        ]
         for number, task in enumerate(run.tasks(), start=2):
             pair = run.pair(task, number)
-            written += _write(out / _file_name(task, taken), draw(pair), pair.caption)
-    return written
+            jobs.append(writer.submit(_write, out / _file_name(task, taken), draw(pair), pair.caption))
+    return [path for job in jobs for path in job.result()]
 
 
 def _write(path: Path, pixels: sheet.Bytes, caption: Caption) -> list[Path]:

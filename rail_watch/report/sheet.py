@@ -16,19 +16,19 @@ from rail_watch.observe.records import ApronLook, Detections, Observation, Scene
 from rail_watch.report import furniture
 from rail_watch.report.caption import Caption, credit, day, sensor, short_day
 from rail_watch.report.names import clean, drawable, shorten
-from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
+from rail_watch.report.page import Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import ways
 
 Bytes = NDArray[np.uint8]
 
-WIDEST_PAGE, NARROWEST_PAGE = 2200, 1560
+WIDEST_PAGE, NARROWEST_PAGE = 2200, 1700
 MARGIN = 44
 NAMES = 330
 """Room for the row labels."""
 MOST_COLUMNS = 52
 """Looks on one page."""
 ROW = 44
-WIDEST, NARROWEST = 130, 34
+WIDEST, NARROWEST = 240, 34
 """Width of a look's column."""
 SERIES = 300
 BAND_HEIGHT = 62
@@ -39,6 +39,7 @@ AXIS = Ink(6.6, "#57606a", va="center")
 COLOURS = ("#b35900", "#007a5e", "#8a3b8f", "#5b6b00")
 MARKERS = ("square", "diamond", "triangle", "circle")
 MOST_APRONS = 4
+MOST_HIDDEN = 12
 LONG = 4000
 
 
@@ -90,7 +91,7 @@ class _Sheet:
         head = (BAND_HEIGHT if self.simulated else 0) + 96
         dates = 132
         grid = len(self.rows) * ROW
-        top = head + 84
+        top = head + (84 if self.width > 1800 else 130)
         under = top + dates + grid + 18
         limits = under + len(self.sensors) * 34 + 12
         series = limits + 60
@@ -129,9 +130,12 @@ class _Sheet:
             ("unknown", 0, "could not be seen or judged"),
             ("empty", 8, "partly seen (hatched share hidden)"),
         ):
+            wide = 66 + page.measure(words, Ink(7.6))[0]
+            if x + wide > self.width - MARGIN:
+                x, y = float(MARGIN), y + 46
             page.image(tile(state, hidden, 54, 36), (int(x), int(y) - 18))
             page.text((x + 66, y), words, Ink(7.6, va="center"))
-            x += 66 + page.measure(words, Ink(7.6))[0] + 44
+            x += wide + 44
 
     def _dates(self, page: Page, bottom: float) -> None:
         previous = ""
@@ -182,7 +186,10 @@ class _Sheet:
             limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
             words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
             small = Ink(
-                6.6 if self.cell >= 44 else 5.6, ha="center", va="center", rotation=0 if self.cell >= 44 else 90
+                6.6 if self.cell >= 44 else 5.6,
+                ha="center",
+                va="center",
+                rotation=90 if self.cell < 44 and limits else 0,
             )
             page.text((self.x(column) + self.cell / 2, top + 20), words, small)
 
@@ -209,9 +216,10 @@ class _Sheet:
             for column, record in enumerate(self.looks):
                 look = next((one for one in record.aprons if one.apron == apron), None)
                 self._fill(page, axis, (column, shift), look, style)
-            x = self.x(0) + 10 + index * 0.25 * (self.right - self.x(0))
+            room = (self.right - self.x(0)) / count
+            x = self.x(0) + 10 + index * room
             _mark(page, (x + 8, top - 20), style, hollow=False)
-            page.text((x + 24, top - 20), fit(name, AXIS, 0.22 * (self.right - self.x(0))), AXIS)
+            page.text((x + 24, top - 20), fit(name, AXIS, room - 44), AXIS)
         for column, record in enumerate(self.looks):
             if all(one.fill_fraction is None for one in record.aprons):
                 axis.unseen(page, column)
@@ -285,13 +293,13 @@ def _mark(page: Page, at: tuple[float, float], style: tuple[str, str], *, hollow
 
 
 def hidden_steps(visible: float) -> int:
-    """Hidden share in twentieths; what is hidden at all shows."""
-    return 0 if visible >= 0.98 else max(round(20 * (1 - visible)), 3)
+    """Hidden share in twentieths: a little shows, and much leaves room for the sign of what was seen."""
+    return 0 if visible >= 0.98 else min(max(round(20 * (1 - visible)), 3), MOST_HIDDEN)
 
 
 @lru_cache(maxsize=512)
 def tile(state: str, hidden: int, width: int, height: int) -> Bytes:
-    """Draw a look: dark with a white wagon; white with a ring; grey and hatched. Hidden twentieths hatched from below."""
+    """Draw a look: dark with a white wagon; white with a ring; grey and hatched. `hidden` twentieths hatched below."""
     page = Page(width, height)
     box = (0.0, 0.0, float(width), float(height))
     if state == "unknown":
@@ -300,7 +308,7 @@ def tile(state: str, hidden: int, width: int, height: int) -> Bytes:
         page.rectangle(box, Pen(width=0, fill=OCCUPIED if state == "occupied" else EMPTY, zorder=3))
         if hidden:
             page.rectangle((0, height * (1 - hidden / 20), width, height), UNSEEN_PEN)
-    x, y = width / 2, height / 2
+    x, y = width / 2, height * (1 - hidden / 20) / 2
     if state == "occupied":
         half = min(0.32 * width, 24)
         page.rounded((x - half, y - 7, x + half, y + 7), Pen(width=0, fill="#ffffff", zorder=4), 4)
