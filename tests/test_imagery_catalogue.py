@@ -267,7 +267,7 @@ def test_colour_goes_along_with_a_panchromatic_band(tmp_path: Path) -> None:
         "swir": asset("swir.tif", "swir16", gsd=7.5),
     }
     ref = only(one_item(tmp_path, item(assets=assets)))
-    assert [one.key for one in ref.assets] == ["ms", "pan"] and ref.gsd_m == 0.5
+    assert [one.key for one in ref.assets] == ["pan", "ms"] and ref.gsd_m == 0.5
 
 
 @pytest.mark.parametrize(

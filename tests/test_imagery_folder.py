@@ -148,6 +148,15 @@ def test_stac_items_beside_the_files_are_believed(tmp_path: Path) -> None:
     assert only(tmp_path / "x" / "image.tif").id == "from-stac"
 
 
+def test_a_file_that_an_item_names_but_does_not_need_is_no_scene_of_its_own(tmp_path: Path) -> None:
+    write_tif(tmp_path / "20221104_data.tif", painted(1))
+    write_tif(tmp_path / "20221104_look.tif", painted(3, dtype="uint8", top=250))
+    pictures = asset("20221104_look.tif", "red", "green", "blue", roles=["visual"])
+    content = item("whole", assets={"d": asset("20221104_data.tif", "nir"), "visual": pictures})
+    save(tmp_path / "items.json", {"type": "FeatureCollection", "features": [content, {"type": "Feature"}, None]})
+    assert only(tmp_path).id == "whole"
+
+
 def test_a_sidecar_without_assets_gives_its_properties(tmp_path: Path) -> None:
     write_tif(tmp_path / "yard.tif", painted())
     save(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-COMMON = frozenset(
-    {"pan", "coastal", "blue", "green05", "green", "yellow", "red", "rededge", "rededge071", "rededge075", "rededge078"}
-    | {"nir", "nir08", "nir09", "swir16", "swir22", "vv", "vh", "hh", "hv"}
+COMMON = (
+    *("pan", "coastal", "blue", "green05", "green", "yellow", "red", "rededge", "rededge071", "rededge075"),
+    *("rededge078", "nir", "nir08", "nir09", "swir16", "swir22", "vv", "vh", "hh", "hv"),
 )
-"""Names used here; thermal, cirrus and derived layers are not imagery of the ground."""
+"""Names used here, by wavelength; thermal, cirrus and derived layers are not imagery of the ground."""
 
 _SYNONYMS = {
     "panchromatic": "pan",

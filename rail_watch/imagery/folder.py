@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rail_watch.errors import BadCatalogue, BadInput
 from rail_watch.imagery import tags as tag_words
 from rail_watch.imagery.bands import common_name, family
 from rail_watch.imagery.file_names import NamedPart, part_of, platform_in, time_in
+from rail_watch.imagery.hrefs import is_remote, resolved
 from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.pixels import grid_of, says_simulated
 from rail_watch.imagery.radiometry import number
@@ -27,6 +28,7 @@ from rail_watch.imagery.stac_item import Place, members, scene_ref, text
 from rail_watch.imagery.stac_walk import read_document
 
 SUFFIXES = (".tif", ".tiff")
+JSON_SUFFIXES = (".json", ".geojson")
 MAX_FILES = 100_000
 USUAL_HOUR = 10.5
 """Local solar time at which imaging satellites pass; stands in where only a date is known."""
@@ -69,34 +71,66 @@ def _files(folder: Path, suffixes: tuple[str, ...], log: _Log) -> list[Path]:
     return found
 
 
-def _described(folder: Path, log: _Log) -> tuple[list[SceneRef], set[str], dict[Path, Mapping[str, object]]]:
-    """Return scenes that STAC items in the folder describe, the files they own, and other sidecars' properties."""
-    scenes: list[SceneRef] = []
-    owned: set[str] = set()
-    sidecars: dict[Path, Mapping[str, object]] = {}
-    for path in _files(folder, (".json", ".geojson"), log):
+@dataclass
+class _Described:
+    """What the JSON files of a folder say of its images."""
+
+    scenes: list[SceneRef] = field(default_factory=list)
+    owned: set[str] = field(default_factory=set)
+    """Files that items name, used or not."""
+    sidecars: dict[Path, Mapping[str, object]] = field(default_factory=dict)
+    """Properties of files that are no STAC items of local images, but may go with one."""
+
+
+def _features(path: Path, log: _Log) -> list[dict[str, object]]:
+    """Return the GeoJSON features in a file; a file that is something else is none of our business."""
+    try:
+        document = members(read_document(path))
+    except BadCatalogue as fault:
+        if any(path.with_suffix(suffix).exists() for suffix in SUFFIXES):
+            log.faults.append(str(fault))
+        return []
+    if document.get("type") == "Feature":
+        return [document]
+    inner = document.get("features")
+    return [one for one in map(members, inner) if members(one.get("assets"))] if isinstance(inner, list) else []
+
+
+def _owned(item: Mapping[str, object], place: Place) -> set[str]:
+    """Return the local files that an item names in any role."""
+    found = set()
+    for asset in members(item.get("assets")).values():
         try:
-            document = members(read_document(path))
-        except BadCatalogue as fault:
-            if path.with_suffix(".tif").exists() or path.with_suffix(".tiff").exists():
-                log.faults.append(str(fault))
+            found.add(resolved(members(asset).get("href"), folder=place.folder, root=place.root))
+        except BadCatalogue:
             continue
-        properties = members(document.get("properties"))
-        if document.get("type") != "Feature" or not properties:
-            continue
-        try:
-            ref = scene_ref(document, Place(path.parent, folder), collection={})
-        except BadCatalogue as fault:
-            if "stac_version" in document and members(document.get("assets")):
-                log.faults.append(f"{path}: {fault}")
-            sidecars[path] = properties
-            continue
-        if any(Path(asset.href).exists() for asset in ref.assets):
-            scenes.append(ref)
-            owned.update(asset.href for asset in ref.assets)
-        else:
-            sidecars[path] = properties
-    return scenes, owned, sidecars
+    return {href for href in found if not is_remote(href)}
+
+
+def _take(item: dict[str, object], path: Path, root: Path, *, into: _Described, log: _Log) -> None:
+    """Keep an item as a scene where it names files that are here, else as a sidecar."""
+    place = Place(path.parent, root)
+    try:
+        ref = scene_ref(item, place, collection={})
+    except BadCatalogue as fault:
+        if "stac_version" in item and members(item.get("assets")):
+            log.faults.append(f"{path}: {fault}")
+        into.sidecars[path] = members(item.get("properties"))
+        return
+    if any(Path(asset.href).exists() for asset in ref.assets):
+        into.scenes.append(ref)
+        into.owned.update(_owned(item, place))
+    else:
+        into.sidecars[path] = ref.properties
+
+
+def _described(folder: Path, files: list[Path], log: _Log) -> _Described:
+    """Return what the JSON files among these say."""
+    described = _Described()
+    for path in files:
+        for item in _features(path, log):
+            _take(item, path, folder, into=described, log=log)
+    return described
 
 
 def _header(path: Path) -> _Header:
@@ -261,19 +295,23 @@ def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ..
     """
     log = _Log([], [])
     folder = source.parent if source.is_file() else source
-    described, owned, sidecars = _described(folder, log)
-    paths = [source] if source.is_file() else _files(folder, SUFFIXES, log)
-    if not paths and not described:
+    if source.is_file():
+        paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in JSON_SUFFIXES)
+    else:
+        paths, beside = _files(folder, SUFFIXES, log), _files(folder, JSON_SUFFIXES, log)
+    described = _described(folder, beside, log)
+    if not paths and not described.scenes:
         raise BadCatalogue(f"{source}: no catalog.json and no GeoTIFF in it")
     if source.is_file():
-        described = [ref for ref in described if any(asset.href == str(source.resolve()) for asset in ref.assets)]
-    scenes = list(described)
-    for group in _grouped([path for path in paths if str(path.resolve()) not in owned], log):
+        mine = str(source.resolve())
+        described.scenes = [ref for ref in described.scenes if any(asset.href == mine for asset in ref.assets)]
+    scenes = list(described.scenes)
+    for group in _grouped([path for path in paths if str(path.resolve()) not in described.owned], log):
         if all(header.part.kind == "quality" for header in group):
             continue
         ordered = sorted(group, key=lambda header: (header.part.kind == "quality", header.path))
         try:
-            scenes.append(_scene(ordered, sidecars, platform, log))
+            scenes.append(_scene(ordered, described.sidecars, platform, log))
         except BadCatalogue as fault:
             log.faults.append(str(fault))
     return tuple(_with_distinct_ids(scenes)), tuple(log.faults), tuple(log.notes)

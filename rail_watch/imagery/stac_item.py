@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import radiometry
-from rail_watch.imagery.bands import common_name, family, unique
+from rail_watch.imagery.bands import COMMON, common_name, family, unique
 from rail_watch.imagery.hrefs import checked_id, resolved
 from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.radiometry import number
@@ -232,7 +232,7 @@ def _imagery(candidates: list[_Candidate]) -> list[_Candidate]:
         raise BadCatalogue(
             "none of its assets is a raster with bands of known names (blue, green, red, nir, pan, vv, …)"
         )
-    return sorted(_finest(kept), key=lambda one: one.asset.key)
+    return sorted(_finest(kept), key=lambda one: COMMON.index(one.asset.bands[0].name))
 
 
 def _quality(candidates: list[_Candidate]) -> list[Asset]:
