@@ -310,6 +310,11 @@ def test_what_says_simulated_is_simulated(tmp_path: Path) -> None:
     assert not only(one_item(tmp_path, item())).simulated
 
 
+def test_names_that_would_steer_a_terminal_are_made_plain(tmp_path: Path) -> None:
+    ref = only(one_item(tmp_path, item(platform="a\x1b[2J\u202eb\nc", license="x" * 5000)))
+    assert ref.platform == "a[2Jb c" and ref.licence is not None and len(ref.licence) == 300
+
+
 def test_a_view_s_angles_are_kept_when_they_can_be_true(tmp_path: Path) -> None:
     given = {"view:off_nadir": 12, "view:azimuth": 400, "view:sun_azimuth": "south", "s2:mean_solar_zenith": 60}
     ref = only(one_item(tmp_path, item(**given)))

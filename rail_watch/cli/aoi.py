@@ -33,8 +33,8 @@ def show(name: str) -> None:
     """Describe the area of interest NAME: a shipped name, a file, or a folder of files."""
     from rail_watch import aoi
 
-    for site in aoi.read_many(name):
-        for line in _description(site):
+    for number, site in enumerate(aoi.read_many(name)):
+        for line in ("",) * (number > 0) + tuple(_description(site)):
             click.echo(line)
 
 

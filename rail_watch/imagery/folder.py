@@ -257,7 +257,7 @@ def _scene(
     group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]], platform: str | None, log: _Log
 ) -> SceneRef:
     properties = _sidecar(group, sidecars)
-    tagged = next((name for header in group if (name := tag_words.platform_of(header.tags))), None)
+    tagged = next((name for header in group if (name := text(tag_words.platform_of(header.tags)))), None)
     named = platform_in(group[0].path.stem)
     imagery = next((header for header in group if header.part.kind != "quality"), group[0])
     provider = text(properties.get("provider"))

@@ -119,6 +119,8 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
         target = target_of(finest.grid, site, margin_m=margin_m, bands=bands)
     except BadRaster as fault:
         raise BadRaster(f"{finest.path}: {fault}") from fault
+    if ref.gsd_m and not 1 / 1.5 < finest.pixel_m / ref.gsd_m < 1.5:
+        log.notes.append(f"the catalogue gives {ref.gsd_m:g} m, the file's pixels are {finest.pixel_m:.3g} m")
     read = _imagery(imagery, target, log)
     if read is None or not _anything(read[1], site, target):
         return Unread(ref, "its image holds no data over the site", failed=False)

@@ -59,8 +59,14 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def text(value: object) -> str | None:
-    """Return a non-empty string, or None."""
-    return value.strip() if isinstance(value, str) and value.strip() else None
+    """Return a non-empty line of at most 300 characters that can be printed, or None.
+
+    Names from outside reach terminals and pages; control characters and those that turn writing round do not.
+    """
+    if not isinstance(value, str):
+        return None
+    line = " ".join(value[:2000].split())
+    return "".join(letter for letter in line if letter.isprintable())[:300].strip() or None
 
 
 def _when(properties: Members) -> datetime:
@@ -271,7 +277,7 @@ def _credit(properties: Members, collection: Members) -> str | None:
     for key in ("rail_watch:credit", "attribution"):
         given = text(properties.get(key)) or text(collection.get(key))
         if given:
-            return " ".join(given.split())[:300]
+            return given
     listed = properties.get("providers") or collection.get("providers")
     providers = [members(one) for one in listed] if isinstance(listed, list) else []
     makers = [one for one in providers if {"producer", "licensor"} & set(texts(one.get("roles")))] or providers
