@@ -73,15 +73,16 @@ def test_a_label_with_no_room_is_left_out() -> None:
     assert place([Label((300, 60), np.array([[50.0, 50]]))], room) == (None,)
 
 
-@given(st.lists(st.floats(0, 400), min_size=1, max_size=15))
-def test_names_are_spread_apart_in_order(wanted: list[float]) -> None:
-    result = spread(wanted, height=20, low=0, high=1000)
-    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
-    placed = [result[i] for i in order]
-    assert all(b - a >= 20 - 1e-6 for a, b in itertools.pairwise(placed))
-    assert placed[0] >= 0
-    assert placed[-1] <= 1000 + 1e-6
+@given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from([20.0, 40.0])), min_size=1, max_size=15))
+def test_names_are_spread_apart_in_order(wanted: list[tuple[float, float]]) -> None:
+    places, heights = [place for place, _ in wanted], [height for _, height in wanted]
+    result = spread(places, heights, low=0, high=1000)
+    order = sorted(range(len(wanted)), key=lambda i: (places[i], i))
+    spans = [(result[i] - heights[i] / 2, result[i] + heights[i] / 2) for i in order]
+    assert all(below[0] >= above[1] - 1e-6 for above, below in itertools.pairwise(spans))
+    assert spans[0][0] >= -1e-6
+    assert spans[-1][1] <= 1000 + 1e-6
 
 
 def test_names_far_enough_apart_stay_where_they_are() -> None:
-    assert spread([30.0, 200.0, 90.0], height=20, low=0, high=400) == [30.0, 200.0, 90.0]
+    assert spread([30.0, 200.0, 90.0], [20.0] * 3, low=0, high=400) == [30.0, 200.0, 90.0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rail_watch.imagery.scene import Quality
-from rail_watch.report.names import clean, drawable, slug
+from rail_watch.report.names import clean, drawable, short_names, slug
 from rail_watch.report.stretch import Frame, axis_deg, frames, views
 from tests import report_material as material
 from tests.report_material import Look, Train
@@ -154,3 +154,13 @@ def test_unknown_letters_fall_back_to_the_id() -> None:
     assert drawable("두만강 1번선", "t1") == "t1"
     assert drawable("Дорога 1", "t1") == "Дорога 1"
     assert drawable("Track 두 5") == "Track □ 5"
+
+
+def test_names_are_cut_only_where_they_stay_apart() -> None:
+    names = {
+        "t1": "Track 1 of the yard",
+        "t2": "Track 2 of the yard, by the shed",
+        "a": "Siding (east)",
+        "b": "Siding (west)",
+    }
+    assert short_names(names) == {"t1": "Track 1", "t2": "Track 2", "a": "Siding (east)", "b": "Siding (west)"}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation, SceneRecord
-from rail_watch.report.names import clean, drawable, shorten
+from rail_watch.report.names import clean, drawable, short_names, shorten
 from rail_watch.report.stretch import ways
 
 MONTHS = (
@@ -60,14 +60,19 @@ def sensor(record: SceneRecord) -> str:
     return name if size in name else f"{name}, {size}"
 
 
+def place_short_names(site: Site) -> dict[str, str]:
+    """Id to short name of every track, deck and apron."""
+    return short_names({part.id: part.name for part in ways(site)} | {area.id: area.name for area in site.aprons})
+
+
 def place_names(site: Site, observation: Observation) -> str:
     """Track(s), deck or apron an observation stands on, by name; empty where it has none."""
-    names = {part.id: part.name for part in ways(site)} | {area.id: area.name for area in site.aprons}
+    names = place_short_names(site)
     if observation.kind == "cargo":
         ids: Sequence[str] = (observation.apron,) if observation.apron else ()
     else:
         ids = observation.tracks or ((observation.track,) if observation.track else ())
-    shown = [shorten(drawable(names.get(part, part), part), 28) for part in ids]
+    shown = [shorten(names.get(part) or drawable(part), 40) for part in ids]
     return " or ".join(shown) if len(shown) <= 2 else f"{shown[0]} … {shown[-1]} (one of {len(shown)})"
 
 

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation, SceneRecord
 from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, clock, label, sensor
+from rail_watch.report.caption import Caption, clock, label, place_short_names, sensor
 from rail_watch.report.labels import Label, Placed, Room, clutter_raster, place, spread
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
@@ -27,8 +27,10 @@ Floats = NDArray[np.float64]
 
 WIDTH = 2000
 MARGIN = 44
-GUTTER = 170
+GUTTER = 214
 """Room at the pictures' sides for track names."""
+NAME_LINE = 23.0
+"""Pixels from one track name to the next."""
 GAP = 26
 STACK_BELOW = 0.45
 """Stretches flatter than this are set one above the other, others side by side."""
@@ -175,9 +177,11 @@ class _Panel:
 
     def _tracks(self, outer: tuple[bool, bool]) -> None:
         """Name tracks at both ends, beside the picture."""
-        parts = ways(self.pair.site)
+        names = place_short_names(self.pair.site)
         inside = [
-            (drawable(part.name, part.id), line) for part in parts if (line := track_in(self.pair.frame, part.line))
+            (names[part.id], line)
+            for part in ways(self.pair.site)
+            if (line := track_in(self.pair.frame, part.line)) is not None
         ]
         if self.shot.record.gsd_m >= 2:
             for _, line in inside:
@@ -190,21 +194,25 @@ class _Panel:
     def _names(self, inside: Sequence[tuple[str, LineString]], side: int) -> None:
         rows, cols = self.pair.frame.shape
         ink = Ink(6.8, "#24292f", ha="right" if side == 0 else "left", va="center")
-        height = 24.0
         ends = [(name, shapely.get_coordinates(line)[0 if side == 0 else -1]) for name, line in inside]
         near = [(name, end) for name, end in ends if (end[0] if side == 0 else cols - end[0]) < 0.3 * cols]
-        near = sorted(near, key=lambda item: float(item[1][1]))[: max(int(rows / height), 1)]
-        heights = spread([float(end[1]) for _, end in near], height=height, low=12, high=rows - 12)
-        edge = self.box[0] if side == 0 else self.box[2]
-        way = -1 if side == 0 else 1
-        for (name, end), y in zip(near, heights, strict=True):
-            there = end + self.corner
-            path = np.array([[edge + way * 34, self.top + y], [edge + way * 8, there[1]], [there[0], there[1]]])
+        near = sorted(near, key=lambda item: float(item[1][1]))[: max(int(rows / NAME_LINE), 1)]
+        texts = [_two_lines(name, ink, GUTTER - 50) for name, _ in near]
+        if sum(len(lines) for lines in texts) * NAME_LINE > rows:
+            texts = [[fit(name, ink, GUTTER - 50)] for name, _ in near]
+        heights = [NAME_LINE * len(lines) for lines in texts]
+        places = spread([float(end[1]) for _, end in near], heights, low=0, high=rows)
+        edge, way = (self.box[0], -1) if side == 0 else (self.box[2], 1)
+        for lines, (_, end), middle in zip(texts, near, places, strict=True):
+            there, y = end + self.corner, self.top + middle
+            path = np.array([[edge + way * 34, y], [edge + way * 8, there[1]], [there[0], there[1]]])
             self.page.line(path[:2], Pen("#6e7781", 0.6))
             if abs(there[0] - edge) > 6:
-                self.page.line(path[1:], Pen("#ffffff", 0.6, alpha=0.7, dash=(1.5, 1.5), zorder=2), clip=self.box)
-            room = GUTTER - 34 - 12
-            self.page.text((edge + way * 38, self.top + y), fit(name, ink, room), ink)
+                dotted = Pen("#ffffff", 0.6, alpha=0.7, dash=(1.5, 1.5), zorder=2)
+                self.page.line(path[1:], dotted, clip=self.box)
+            for index, words in enumerate(lines):
+                drop = (index - (len(lines) - 1) / 2) * NAME_LINE
+                self.page.text((edge + way * 38, y + drop), words, ink)
 
     def _ghosts(self, own: dict[str, Polygon | None]) -> None:
         """In the earlier picture, show where the later one's objects will stand (nothing there yet: dashes)."""
@@ -268,6 +276,11 @@ class _Panel:
                 card.draw(spot, self.corner)
 
 
+def _two_lines(text: str, ink: Ink, width: float) -> list[str]:
+    lines = wrap(text, ink, width)
+    return [lines[0], fit(" ".join(lines[1:]), ink, width)] if len(lines) > 2 else lines
+
+
 class _Card:
     """A label: two lines on a dark plate with an arrow to its object."""
 
@@ -283,7 +296,7 @@ class _Card:
 
     def draw(self, spot: Placed, corner: Floats) -> None:
         left, top, right, bottom = _moved(spot.box, corner)
-        start, tip = np.array(spot.start) + corner, _touch(self.shape, spot) + corner
+        start, tip = np.array(spot.start) + corner, _tip(self.shape, spot) + corner
         self._arrow(start, tip)
         self.page.rectangle((left, top, right, bottom), Pen(width=0, fill="#101418", alpha=0.84, zorder=12))
         self.page.rectangle((left, top, left + 8, bottom), Pen(width=0, fill=self.colour, zorder=12.5))
@@ -383,6 +396,14 @@ def _spine(shape: Polygon) -> Floats:
     shares = np.linspace(0.2, 0.8, 7) if long > 2 * short else np.array([0.5])
     spine: Floats = start + (end - start) * shares[:, None]
     return spine
+
+
+def _tip(shape: Polygon, spot: Placed) -> Floats:
+    """Where the arrow ends: a little inside the outline, so that among neighbours it is plain which is meant."""
+    edge = _touch(shape, spot)
+    inward = np.array(spot.tip) - edge
+    depth = float(np.hypot(*inward))
+    return edge if depth < 1 else edge + inward * min(8.0, 0.6 * depth) / depth
 
 
 def _touch(shape: Polygon, spot: Placed) -> Floats:

@@ -37,7 +37,7 @@ def metres(length: float) -> str:
 
 def badge_width(frame: Frame) -> float:
     """Pixels the badge of north arrow, sun and scale bar takes."""
-    return 2 * BADGE_HEIGHT + 40 + _bar_px(frame)
+    return 2.12 * BADGE_HEIGHT + 40 + _bar_px(frame)
 
 
 def _bar_px(frame: Frame) -> float:
@@ -50,8 +50,8 @@ def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None) -> None:
     page.rounded(box, BADGE_GROUND, 10)
     middle = (top + bottom) / 2
     _north_arrow(page, (left + BADGE_HEIGHT / 2, middle), frame)
-    _sun_dial(page, (left + 1.45 * BADGE_HEIGHT, middle), frame, sun)
-    _scale_bar(page, (left + 2 * BADGE_HEIGHT + 8, middle), frame)
+    _sun_dial(page, (left + 1.62 * BADGE_HEIGHT, middle), frame, sun)
+    _scale_bar(page, (left + 2.12 * BADGE_HEIGHT + 8, middle), frame)
 
 
 def _north_arrow(page: Page, centre: tuple[float, float], frame: Frame) -> None:

@@ -19,10 +19,12 @@ CELL = 8
 """Side of a cell of the clutter raster, and the lattice's step, in pixels."""
 MARGIN = 6.0
 """Pixels kept free round every label."""
-TRIED = 96
-"""Best positions whose leader lines are checked against other leaders and labels."""
+TRIED = 160
+"""Neighbourhoods whose best position has its leader line checked against other leaders and labels."""
+LEADER_WEIGHT = 2.5
+"""A leader over another object misleads more than a label over its edge."""
 ROUNDS = 3
-EASY = 400.0
+EASY = 650.0
 """Mean price up to which no other order is tried: short leaders, nothing of weight hidden."""
 LEFT_OUT = 1e5
 """Price of a label that found no room."""
@@ -129,8 +131,8 @@ def _best(label: Label, room: Room, integral: Floats, others: Sequence[Placed]) 
         cost[_touching(boxes, box)] = np.inf
     for other in others:
         cost[_struck(boxes, other)] = np.inf
-    near = np.argsort(cost, kind="stable")[:TRIED]
-    cost[near] += _run_over(boxes[near], label.anchors[anchor[near]], room.clutter)
+    near = _promising(boxes, cost)
+    cost[near] += LEADER_WEIGHT * _run_over(boxes[near], label.anchors[anchor[near]], room.clutter)
     for index in near[np.argsort(cost[near], kind="stable")]:
         if not np.isfinite(cost[index]):
             return None
@@ -166,6 +168,14 @@ def _hidden(boxes: Floats, integral: Floats) -> Floats:
     c1, r1 = (np.clip(-(-(boxes[:, i] + MARGIN) // CELL), 0, n).astype(int) for i, n in ((2, cols), (3, rows)))
     covered: Floats = integral[r1, c1] - integral[r0, c1] - integral[r1, c0] + integral[r0, c0]
     return covered
+
+
+def _promising(boxes: Floats, cost: Floats) -> NDArray[np.intp]:
+    """Indices of the cheapest position of each neighbourhood, the cheapest first: not many of the same."""
+    order = np.argsort(cost, kind="stable")
+    block = (boxes[order, 0] // (6 * CELL)) * 10_000 + boxes[order, 1] // (3 * CELL)
+    _, first = np.unique(block, return_index=True)
+    return order[np.sort(first)[:TRIED]]
 
 
 def _run_over(boxes: Floats, anchors: Floats, clutter: Floats) -> Floats:
@@ -223,21 +233,24 @@ def segments_cross(one: tuple[Point, Point], two: tuple[Point, Point]) -> bool:
     ) <= 0 < abs(side(c, d, a) - side(c, d, b))
 
 
-def spread(wanted: Sequence[float], *, height: float, low: float, high: float) -> list[float]:
-    """Positions near `wanted` at least `height` apart and within low..high where they fit.
+def spread(wanted: Sequence[float], heights: Sequence[float], *, low: float, high: float) -> list[float]:
+    """Middles near `wanted` for things of those heights, one below the other, within low..high where they fit.
 
     The least sum of squared moves (pool adjacent violators), in the order of `wanted`.
     """
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    above = 0.0
+    offsets: list[float] = []
+    for index in order:
+        offsets.append(above + heights[index] / 2)
+        above += heights[index]
     blocks: list[tuple[float, int]] = []
-    for rank, index in enumerate(order):
-        blocks.append((wanted[index] - rank * height, 1))
+    for index, offset in zip(order, offsets, strict=True):
+        blocks.append((wanted[index] - offset, 1))
         while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
             (a, n), (b, m) = blocks[-2:]
             blocks[-2:] = [((a * n + b * m) / (n + m), n + m)]
-    top = max(low, high - (len(wanted) - 1) * height)
+    top = max(low, high - above)
     flat = [min(max(mean, low), top) for mean, count in blocks for _ in range(count)]
-    result = [0.0] * len(wanted)
-    for rank, index in enumerate(order):
-        result[index] = flat[rank] + rank * height
-    return result
+    placed = {index: start + offset for index, start, offset in zip(order, flat, offsets, strict=True)}
+    return [placed[index] for index in range(len(wanted))]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -67,3 +69,18 @@ def slug(text: str, *, otherwise: str, limit: int = 40) -> str:
     """Return lower-case ASCII letters, digits, dots and dashes: safe as part of a file name anywhere."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9.]+", "-", plain).strip(".-")[:limit].strip(".-") or otherwise
+
+
+CUTS = (r",| \(| of | outside | beside ", r",| \(")
+"""Where a name may end early: "Track 3 of the walled yard, beside the apron" is "Track 3" where no other is."""
+
+
+def short_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Return id to the shortest form of each name that no other name has, drawable."""
+    full = {key: drawable(name, key) for key, name in names.items()}
+    result = dict(full)
+    for cut in reversed(CUTS):
+        shorter = {key: re.split(cut, name, maxsplit=1)[0].strip() or name for key, name in full.items()}
+        taken = Counter(shorter.values())
+        result |= {key: name for key, name in shorter.items() if taken[name] == 1}
+    return result

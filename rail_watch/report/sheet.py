@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
 from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, credit, day, sensor, short_day
+from rail_watch.report.caption import Caption, credit, day, place_short_names, sensor, short_day
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import ways
 
 Bytes = NDArray[np.uint8]
 
-WIDEST_PAGE, NARROWEST_PAGE = 2200, 1700
+WIDEST_PAGE, NARROWEST_PAGE = 2200, 1400
 MARGIN = 44
-NAMES = 330
+NAMES = 380
 """Room for the row labels."""
 MOST_COLUMNS = 52
 """Looks on one page."""
 ROW = 44
-WIDEST, NARROWEST = 240, 34
+WIDEST, NARROWEST = 280, 34
 """Width of a look's column."""
 SERIES = 300
 BAND_HEIGHT = 62
@@ -148,11 +148,21 @@ class _Sheet:
             previous = short_day(record.when)
         page.text((MARGIN + NAMES - 14, bottom - 4), "Look (UTC)", replace(AXIS, ha="right", va="baseline"))
 
-    def _grid(self, page: Page, top: int) -> None:
+    def _name(self, page: Page, name: str, y: int) -> None:
         ink = Ink(7.4, ha="right", va="center")
+        lines = [name]
+        if page.measure(name, ink)[0] > NAMES - 20:
+            ink = replace(ink, size=6.4)
+            lines = wrap(name, ink, NAMES - 20)
+            lines = [lines[0], fit(" ".join(lines[1:]), ink, NAMES - 20)] if len(lines) > 2 else lines
+        for index, line in enumerate(lines):
+            drop = (index - (len(lines) - 1) / 2) * 20
+            page.text((MARGIN + NAMES - 14, y + ROW / 2 + drop), line, ink)
+
+    def _grid(self, page: Page, top: int) -> None:
         for row, (part, name) in enumerate(self.rows):
             y = top + row * ROW
-            page.text((MARGIN + NAMES - 14, y + ROW / 2), fit(name, ink, NAMES - 20), ink)
+            self._name(page, name, y)
             looks = [next((one for one in record.tracks if one.track == part), None) for record in self.looks]
             tiles = [self._look(record, look) for record, look in zip(self.looks, looks, strict=True)]
             page.image(np.concatenate(tiles, axis=1), (self.x(0), y))
@@ -373,7 +383,8 @@ def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], w
         one for one in detections.observations if one.scene in within and one.kind in ("train", "train-on-bridge")
     ]
     used = {track for one in events for track in (one.tracks or (one.track,))}
-    tracks = [shorten(drawable(part.name, part.id), 28) for part in ways(site) if part.id in used]
+    names = place_short_names(site)
+    tracks = [shorten(names[part.id], 40) for part in ways(site) if part.id in used]
     said = f"{len(looks)} looks by {', '.join(dict.fromkeys(sensor(record) for record in looks))}."
     if site.tracks or site.bridges:
         where = f", on {', '.join(tracks)}" if tracks else ""
