@@ -276,6 +276,11 @@ def _fence(rng: np.random.Generator, ground: Ground, yard: Yard) -> None:
     r, c = (np.round(a).astype(int) for a in ground.frame.pixel(yard.at(s, np.full_like(s, d))))
     ok = (r >= 0) & (r < ground.frame.rows) & (c >= 0) & (c < ground.frame.cols)
     ok[ok] &= ground.height[r[ok], c[ok]] == 0
+    for block in yard.blocks:
+        if block.role in ("apron", "road"):
+            taken = np.zeros(ground.frame.shape, bool)
+            taken[block_pixels(ground.frame, block.xy)] = True
+            ok[ok] &= ~taken[r[ok], c[ok]]
     ground.height[r[ok], c[ok]] = rng.uniform(1.2, 2.5)
     ground.albedo[:, r[ok], c[ok]] *= rng.uniform(0.7, 1.4)
 

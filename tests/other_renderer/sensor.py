@@ -97,7 +97,9 @@ class Window:
 
     def pixel(self, x, y) -> tuple[np.ndarray, np.ndarray]:
         """Fractional row and column (centres whole) of projected points."""
-        col, row = ~self.affine * (np.asarray(x), np.asarray(y))
+        back = ~self.affine
+        x, y = np.asarray(x), np.asarray(y)
+        col, row = back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
         return row - 0.5, col - 0.5
 
 

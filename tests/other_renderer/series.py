@@ -197,6 +197,9 @@ def _cargo(rng, yard: Yard, before: list[pic.Pile], index: int) -> list[pic.Pile
         elif fate < 0.75 and np.ptp(pile.xy, 0).max() > 6:
             after.append(replace(pile, xy=pile.xy.mean(0) + (pile.xy - pile.xy.mean(0)) * rng.uniform(0.6, 0.95)))
     for apron in (b for b in yard.blocks if b.role == "apron"):
+        if rng.random() < 0.12:
+            heap = _stockpile(rng, apron, f"{apron.id}-{index}-heap")
+            after = [p for p in after if not _near(heap, p)] + [heap]
         if rng.random() < 0.45:
             for k in range(int(rng.integers(1, 7))):
                 pile = _pile(rng, apron, f"{apron.id}-{index}-{k}")
@@ -207,6 +210,19 @@ def _cargo(rng, yard: Yard, before: list[pic.Pile], index: int) -> list[pic.Pile
 
 def _near(a: pic.Pile, b: pic.Pile) -> bool:
     return Polygon(a.xy).buffer(1.5).intersects(Polygon(b.xy))
+
+
+def _stockpile(rng, apron: Block, name: str) -> pic.Pile:
+    """A heap that fills much of an apron, often under tarpaulins."""
+    n = len(apron.xy) // 2
+    sides = apron.xy[:n], apron.xy[n:][::-1]
+    a = rng.uniform(0, 0.5)
+    run = np.linspace(a, min(a + rng.uniform(0.25, 0.9), 0.97), 12) * (n - 1)
+    edge = [np.stack([np.interp(run, np.arange(n), side[:, k]) for k in (0, 1)], -1) for side in sides]
+    low, high = rng.uniform(0.05, 0.35), rng.uniform(0.55, 0.95)
+    xy = np.concatenate([edge[0] + low * (edge[1] - edge[0]), (edge[0] + high * (edge[1] - edge[0]))[::-1]])
+    colour = np.array((0.3, 0.2, 0.08, 0.2) if rng.random() < 0.5 else list(LOADS.values())[rng.integers(len(LOADS))])
+    return pic.Pile(name, apron.id, xy, float(rng.uniform(1.5, 4)), tuple(colour * rng.uniform(0.8, 1.2)), rng.random() < 0.4)
 
 
 def _pile(rng, apron: Block, name: str) -> pic.Pile | None:
@@ -250,13 +266,16 @@ class Renderer:
         gsd = series.gsd
         hull = np.array(series.site.buffer(self.margin).exterior.coords)
         x, y = series.place.to_grid(*hull.T)
-        turn = Affine.rotation(series.rotated)
-        px, py = ~turn * (x, y)
+        turn = np.radians(series.rotated)
+        cos, sin = float(np.cos(turn)), float(np.sin(turn))
+        px, py = cos * x + sin * y, cos * y - sin * x
         phase = rng.uniform(0, 1, 2) if series.own_phase else series.origin if gsd < 2 else (0, 0)
         left = (np.floor(px.min() / gsd) - rng.integers(0, 9) + phase[0]) * gsd
         top = (np.ceil(py.max() / gsd) + rng.integers(0, 9) + phase[1]) * gsd
         cols, rows = int((px.max() - left) / gsd) + 2, int((top - py.min()) / gsd) + 2
-        return Window(turn * Affine.translation(left, top) * Affine.scale(gsd, -gsd), rows, cols)
+        corner = cos * left - sin * top, sin * left + cos * top
+        affine = Affine(cos * gsd, sin * gsd, corner[0], sin * gsd, -cos * gsd, corner[1])
+        return Window(affine, rows, cols)
 
     def scene(self, index: int) -> dict:
         """Digital numbers, masks and what the truth needs."""

@@ -142,7 +142,7 @@ class Dispatcher:
         rng = self.rng
         if rng.random() < 0.08:
             return {t.id: [] for t in tracks}
-        out = {t.id: before[t.id] for t in tracks if before.get(t.id) and rng.random() < self.keep}
+        out = {t.id: before[t.id] for t in tracks if t.id in before and rng.random() < self.keep}
         self.out = {train.id for trains in out.values() for train in trains}
         for track in tracks:
             if track.id not in out:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from affine import Affine
 from rasterio.crs import CRS
 from shapely import Polygon
 
@@ -95,7 +96,9 @@ def _write_scene(series: Series, day: Day, shot: dict, ident: str, out: Path, st
     if quality:
         key, role, stack, factor = quality
         path = folder / f"{key}.tif"
-        coarse = Window(window.affine * window.affine.scale(factor), *stack.shape[1:])
+        a = window.affine
+        step = Affine(a.a * factor, a.b * factor, a.c, a.d * factor, a.e * factor, a.f)
+        coarse = Window(step, *stack.shape[1:])
         _write_tiff(path, series, coarse, stack, day, nodata=None)
         assets[key] = {"href": f"./{path.name}", "type": "image/tiff; application=geotiff", "roles": [role]}
     item = _item(series, day, shot, ident, assets, style)
@@ -177,7 +180,8 @@ def _item(series: Series, day: Day, shot: dict, ident: str, assets: dict, style:
 
 
 def _footprint(series: Series, day: Day, window: Window) -> list[list[float]]:
-    corners = [window.affine * p for p in ((0, 0), (0, window.rows), (window.cols, window.rows), (window.cols, 0))]
+    a, ends = window.affine, ((0, 0), (0, window.rows), (window.cols, window.rows), (window.cols, 0))
+    corners = [(a.a * c + a.b * r + a.c, a.d * c + a.e * r + a.f) for c, r in ends]
     frame = Polygon([series.place.from_grid(*c) for c in corners])
     if day.footprint_cut is not None:
         angle, reach = day.footprint_cut

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -119,7 +119,7 @@ def _base_line(rng: np.random.Generator, length: float) -> np.ndarray:
 def _tracks(rng: np.random.Generator, shell: Yard, offsets: np.ndarray) -> tuple[Track, ...]:
     number, width = rng.uniform(7, 9.5), offsets[-1]
     ends = [rng.random() < 0.55 and width * number < 0.35 * shell.length and width > 0 for _ in range(2)]
-    p_yard = rng.uniform(0.1, 0.85)
+    p_yard = 0.1 + 0.75 * rng.beta(1.1, 2.3)
     tracks = []
     for i, offset in enumerate(offsets):
         a, b = 0.0, shell.length
@@ -146,6 +146,8 @@ def _tracks(rng: np.random.Generator, shell: Yard, offsets: np.ndarray) -> tuple
         if rng.random() < 0.3:
             xy, stand = xy[::-1].copy(), (lengths[-1] - stand[1], lengths[-1] - stand[0])
         tracks.append(Track(f"t{i + 1}", xy, stand, float(p)))
+    if all(track.occupancy == 0 for track in tracks):
+        tracks[0] = replace(tracks[0], occupancy=max(p_yard, 0.2))
     return tuple(tracks)
 
 

@@ -1,0 +1,163 @@
+"""How right the answers are, on labelled series: the goals table per ground sample distance.
+
+Series are folders with `aoi.geojson`, `catalog.json` and `truth.json`. They are taken from --series (searched at any
+depth), or drawn by `tests.other_renderer` from --gsd and --seeds. Seeds 0-99 are for tuning, 100 and up for reporting.
+
+Usage: python benchmarks/quality.py --gsd 0.5 3 10 --seeds 100-115 [--detector quick-script] [--json figures.json]
+       python benchmarks/quality.py --series FOLDER ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import quick_script  # noqa: E402
+from rail_watch import aoi  # noqa: E402
+from rail_watch.aoi.site import Site  # noqa: E402
+from rail_watch.errors import RailWatchError  # noqa: E402
+from rail_watch.evaluate import Figure, SceneScore, figures, read_truth, score  # noqa: E402
+from rail_watch.evaluate.standards import goals_for  # noqa: E402
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+Detector = Callable[[Path, Site], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One series, scored."""
+
+    folder: str
+    gsd_m: float
+    scores: tuple[SceneScore, ...]
+    seconds: float
+
+
+def by_rail_watch(source: Path, site: Site) -> dict[str, Any]:
+    """Run the project's own detector and return its document."""
+    from rail_watch.detect import DetectOptions, detect_sites
+    from rail_watch.observe.document import document
+
+    run = detect_sites([site], source=source, options=DetectOptions(), created=CREATED)[0]
+    return json.loads(json.dumps(document(run.detections)))
+
+
+def by_quick_script(source: Path, site: Site) -> dict[str, Any]:
+    """Run the analyst's quick script."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN slices: cloud in every scene
+        return quick_script.answer(source, site, CREATED)
+
+
+DETECTORS: dict[str, Detector] = {"rail-watch": by_rail_watch, "quick-script": by_quick_script}
+
+
+def evaluate(folder: Path, detector: Detector) -> Result:
+    """Detect in one series and score the answers; a series the detector refuses scores as all unknown."""
+    site, truth = aoi.read(str(folder / "aoi.geojson")), read_truth(folder / "truth.json")
+    start = time.perf_counter()
+    try:
+        document = detector(folder / "catalog.json", site)
+    except RailWatchError as error:
+        print(f"{folder}: {error}", file=sys.stderr)
+        document = {"schema": "rail-watch/detections/1", "scenes": [], "observations": {"features": []}}
+    seconds = time.perf_counter() - start
+    return Result(str(folder), truth.gsd_m, score(document, truth, site), seconds)
+
+
+def folders_of(paths: Sequence[Path]) -> list[Path]:
+    """Return the folders under some paths that hold a whole labelled series, in order of name."""
+    found = [truth.parent for path in paths for truth in path.rglob("truth.json")]
+    return sorted((f for f in found if (f / "catalog.json").exists()), key=lambda f: (str(f.parent), _natural(f.name)))
+
+
+def _natural(name: str) -> tuple[int, str]:
+    return (int(name), name) if name.isdigit() else (1 << 30, name)
+
+
+def drawn(gsds: Sequence[float], seeds: Sequence[int]) -> Iterator[Path]:
+    """Draw series into a temporary folder, one at a time."""
+    from tests.other_renderer.write import render_series
+
+    for gsd in gsds:
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                yield render_series(gsd, seed, Path(folder) / f"{gsd:g}" / str(seed))
+
+
+def seeds_of(text: str) -> list[int]:
+    """`3`, `3-7` or `3,5,9-11` as a list."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds += range(int(first), int(last or first) + 1)
+    return seeds
+
+
+def table(gsd_m: float, found: dict[str, Figure]) -> str:
+    """Lay the figures out beside their goals."""
+    goals = goals_for(gsd_m)
+    lines = [f"{'':<44}{'value':>9}   {'95 % interval':<19}{'n':>6}   goal"]
+    for figure in found.values():
+        goal = goals.get(figure.name)
+        value = "-" if figure.value is None else f"{figure.value:.4g}"
+        interval = "" if figure.interval_95 is None else f"{figure.interval_95[0]:.4g} to {figure.interval_95[1]:.4g}"
+        verdict = "" if goal is None or figure.value is None else ("met" if goal.met(figure.value) else "MISSED")
+        wanted = "" if goal is None else str(goal)
+        lines.append(f"{figure.words:<44}{value:>9}   {interval:<19}{figure.count:>6}   {wanted:<15}{verdict}")
+    return "\n".join(lines)
+
+
+def report(results: Sequence[Result]) -> dict[str, Any]:
+    """Print a table per ground sample distance; return everything as plain data."""
+    out: dict[str, Any] = {}
+    for gsd in sorted({r.gsd_m for r in results}):
+        own = [r for r in results if r.gsd_m == gsd]
+        scores = [s for r in own for s in r.scores]
+        found = figures(scores)
+        print(f"\n{gsd:g} m: {len(own)} series, {len(scores)} scenes, {sum(r.seconds for r in own):.0f} s")
+        print(table(gsd, found))
+        out[f"{gsd:g}"] = {name: asdict(figure) for name, figure in found.items()}
+    return out
+
+
+def line_of(result: Result) -> str:
+    """One series in one line, for progress."""
+    found = figures(result.scores, resamples=0)
+    names = ("train_f1", "state_right", "false_alarms", "length_error_m", "alignment_px")
+    parts = [f"{n} {'-' if (v := found[n].value) is None else format(v, '.3g')}" for n in names]
+    return f"{result.folder}: {', '.join(parts)}, {result.seconds:.1f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--series", type=Path, nargs="+", help="folders of labelled series")
+    parser.add_argument("--gsd", type=float, nargs="+", default=[0.5, 3.0, 10.0], help="draw series of these")
+    parser.add_argument("--seeds", type=seeds_of, default=seeds_of("100-115"), help="such as 100-115 or 3,5,9-11")
+    parser.add_argument("--detector", choices=sorted(DETECTORS), default="rail-watch")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    folders = folders_of(options.series) if options.series else drawn(options.gsd, options.seeds)
+    results = []
+    for folder in folders:
+        results.append(evaluate(folder, DETECTORS[options.detector]))
+        print(line_of(results[-1]), file=sys.stderr, flush=True)
+    data = report(results)
+    if options.json:
+        options.json.write_text(json.dumps(data, indent=1))
+
+
+if __name__ == "__main__":
+    main()
