@@ -138,9 +138,10 @@ def _locator_scale(page: Page, box: Box, scale: float) -> None:
 def simulated_band(page: Page, height: int) -> None:
     """A black band across the top that cannot be overlooked or cropped off without leaving a gap."""
     page.rectangle((0, 0, page.width, height), Pen(width=0, fill=BAND, zorder=3))
+    words, ink = "SIMULATED IMAGERY: NOT A REAL OBSERVATION", Ink(10, BAND_TEXT, bold=True, ha="center", va="center")
+    free = page.measure(words, ink)[0] / 2 + 50
     for x in range(-height, page.width, 64):
-        if not 0.22 * page.width < x < 0.76 * page.width:
+        if abs(x + 12 + height / 2 - page.width / 2) > free + height / 2:
             stripe = np.array([[x, height], [x + 24, height], [x + 24 + height, 0], [x + height, 0]], dtype=float)
             page.polygon(stripe, Pen(width=0, fill=BAND_TEXT, zorder=4))
-    words = "SIMULATED IMAGERY: NOT A REAL OBSERVATION"
-    page.text((page.width / 2, height / 2 + 1), words, Ink(10, BAND_TEXT, bold=True, ha="center", va="center"))
+    page.text((page.width / 2, height / 2 + 1), words, ink)

@@ -21,7 +21,7 @@ from rail_watch.report.figure import Pair, Shot, draw, picture_columns
 from rail_watch.report.names import slug
 from rail_watch.report.page import house_style
 from rail_watch.report.png import save, save_text
-from rail_watch.report.stretch import Frame, frames, track_in, views, ways
+from rail_watch.report.stretch import ABSENT, CLOUDY, Frame, frames, track_in, views, ways
 
 MOST_FIGURES = 60
 """More pictures than this nobody looks at: those with arrivals and departures go first, then the latest."""
@@ -140,7 +140,7 @@ def _seen_share(stack: Stack, frame: Frame, index: int) -> float:
     row_col = np.round(stack.grid.from_lonlat(frame.to_lonlat(points))).astype(int)
     inside = ((row_col >= 0) & (row_col < stack.grid.shape)).all(axis=1)
     row, col = row_col[inside].T
-    clear = np.isin(stack.quality[index, row, col], (0, 5, 7))
+    clear = ~np.isin(stack.quality[index, row, col], (*CLOUDY, *ABSENT))
     return float(clear.sum() / len(points))
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Site
-from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
+from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord
 from rail_watch.report import furniture
 from rail_watch.report.caption import Caption, credit, day, place_short_names, sensor, short_day
+from rail_watch.report.chart import AXIS, HEIGHT, UNSEEN, Chart, Columns, mark
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import ways
@@ -30,12 +31,9 @@ MOST_COLUMNS = 52
 ROW = 44
 WIDEST, NARROWEST = 280, 34
 """Width of a look's column."""
-SERIES = 300
 BAND_HEIGHT = 62
-OCCUPIED, EMPTY, UNSEEN = "#003f7d", "#ffffff", "#d7dbdf"
+OCCUPIED, EMPTY = "#003f7d", "#ffffff"
 EDGE = "#9aa4ae"
-UNSEEN_PEN = Pen("#6b7480", 0.0, fill=UNSEEN, hatch="////", zorder=3)
-AXIS = Ink(6.6, "#57606a", va="center")
 COLOURS = ("#b35900", "#007a5e", "#8a3b8f", "#5b6b00")
 MARKERS = ("square", "diamond", "triangle", "circle")
 MOST_APRONS = 4
@@ -74,18 +72,13 @@ class _Sheet:
         self.detections, self.site, self.looks = detections, site, looks
         self.simulated = any(record.simulated for record in looks)
         self.caption = _caption(detections, site, looks, which)
-        self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)]
+        self.tracked = bool(ways(site))
+        self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", "The site")]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
-        self.cell = int(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
-        self.width = max(2 * MARGIN + NAMES + len(looks) * self.cell, NARROWEST_PAGE)
+        wide = int(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
+        self.columns = Columns(MARGIN + NAMES, wide, len(looks))
+        self.width = max(self.columns.right + MARGIN, NARROWEST_PAGE)
         self.aprons = _fullest(site, looks)
-
-    def x(self, column: int) -> int:
-        return MARGIN + NAMES + column * self.cell
-
-    @property
-    def right(self) -> int:
-        return self.x(len(self.looks))
 
     def draw(self) -> Bytes:
         head = (BAND_HEIGHT if self.simulated else 0) + 96
@@ -95,8 +88,7 @@ class _Sheet:
         under = top + dates + grid + 18
         limits = under + len(self.sensors) * 34 + 12
         series = limits + 60
-        plots = (1 if self.rows else 0) + (1 if self.aprons else 0)
-        foot = series + plots * (SERIES + 60) + (0 if plots else 10)
+        foot = series + (2 if self.aprons else 1) * (HEIGHT + 60)
         text = _lines(self.caption, self.width - 2 * MARGIN)
         page = Page(self.width, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
         self._head(page, head)
@@ -105,10 +97,9 @@ class _Sheet:
         self._grid(page, top + dates)
         self._sensors(page, under)
         self._limits(page, limits)
-        if self.rows:
-            self._lengths(page, series + 40)
+        (self._lengths if self.tracked else self._changes)(page, series + 40)
         if self.aprons:
-            self._fills(page, series + 40 + (SERIES + 60 if self.rows else 0))
+            self._fills(page, series + 100 + HEIGHT)
         _write_text(page, foot + 44, text)
         return page.pixels()
 
@@ -119,14 +110,16 @@ class _Sheet:
         span = _span(self.looks)
         width, _ = page.measure(span, ink)
         name = drawable(shorten(clean(self.site.name), 70), self.site.id)
-        page.text((MARGIN, head - 28), fit(f"{name}: what each look showed", ink, self.width - 3 * MARGIN - width), ink)
+        room = self.width - 3 * MARGIN - width
+        title = f"{name}: what each look showed"
+        page.text((MARGIN, head - 28), fit(title if page.measure(title, ink)[0] <= room else name, ink, room), ink)
         page.text((self.width - MARGIN, head - 28), span, replace(ink, ha="right"))
 
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
         for state, hidden, words in (
-            ("occupied", 0, "occupied: a train stands there"),
-            ("empty", 0, "empty, as far as this look can tell"),
+            ("occupied", 0, "occupied: a train stands there" if self.tracked else "ground has changed"),
+            ("empty", 0, f"{'empty' if self.tracked else 'no change'}, as far as this look can tell"),
             ("unknown", 0, "could not be seen or judged"),
             ("empty", 8, "partly seen (hatched share hidden)"),
         ):
@@ -142,7 +135,7 @@ class _Sheet:
         for column, record in enumerate(self.looks):
             when = record.when.astimezone(UTC)
             words = short_day(record.when)[:-5] + f" {when:%H:%M}"
-            x = self.x(column) + self.cell / 2
+            x = self.columns.middle(column)
             bold = short_day(record.when) != previous
             page.text((x + 6, bottom), words, Ink(6.8, rotation=90, ha="center", va="bottom", bold=bold))
             previous = short_day(record.when)
@@ -163,14 +156,23 @@ class _Sheet:
         for row, (part, name) in enumerate(self.rows):
             y = top + row * ROW
             self._name(page, name, y)
-            looks = [next((one for one in record.tracks if one.track == part), None) for record in self.looks]
-            tiles = [self._look(record, look) for record, look in zip(self.looks, looks, strict=True)]
-            page.image(np.concatenate(tiles, axis=1), (self.x(0), y))
+            tiles = [self._look(record, part) if self.tracked else self._change(record) for record in self.looks]
+            page.image(np.concatenate(tiles, axis=1), (self.columns.left, y))
 
-    def _look(self, record: SceneRecord, look: TrackLook | None) -> Bytes:
+    def _look(self, record: SceneRecord, track: str) -> Bytes:
+        look = next((one for one in record.tracks if one.track == track), None)
         if look is None or look.state == "unknown" or record.status == "skipped":
-            return tile("unknown", 0, self.cell, ROW)
-        return tile(look.state, hidden_steps(look.visible_fraction), self.cell, ROW)
+            return tile("unknown", 0, self.columns.width, ROW)
+        return tile(look.state, hidden_steps(look.visible_fraction), self.columns.width, ROW)
+
+    def _change(self, record: SceneRecord) -> Bytes:
+        if record.status == "skipped":
+            return tile("unknown", 0, self.columns.width, ROW)
+        state = "occupied" if self._changed(record) else "empty"
+        return tile(state, hidden_steps(record.clear_fraction), self.columns.width, ROW)
+
+    def _changed(self, record: SceneRecord) -> list[Observation]:
+        return [one for one in self.detections.observations if one.scene == record.id and one.kind == "change"]
 
     def _sensors(self, page: Page, top: float) -> None:
         """One row for each sensor with a dot at its looks."""
@@ -178,17 +180,17 @@ class _Sheet:
         for row, name in enumerate(self.sensors):
             y = top + row * 34 + 17
             page.text((MARGIN + NAMES - 14, y), fit(drawable(name), ink, NAMES - 20), ink)
-            page.line(np.array([[self.x(0), y], [self.right, y]]), Pen("#d7dbdf", 0.6, zorder=2))
+            page.line(np.array([[self.columns.left, y], [self.columns.right, y]]), Pen("#d7dbdf", 0.6, zorder=2))
             for column, record in enumerate(self.looks):
                 if sensor(record) == name:
                     full = record.status != "skipped"
                     page.circle(
-                        (self.x(column) + self.cell / 2, y), 8, Pen("#24292f", 1, fill="#24292f" if full else "#ffffff")
+                        (self.columns.middle(column), y), 8, Pen("#24292f", 1, fill="#24292f" if full else "#ffffff")
                     )
 
     def _limits(self, page: Page, top: float) -> None:
         """Write the shortest train that each look would have shown on every track it saw."""
-        if not self.rows:
+        if not self.tracked:
             return
         ink = Ink(6.8, "#57606a", ha="right", va="center")
         page.text((MARGIN + NAMES - 14, top + 20), "Shortest train shown, m", ink)
@@ -196,46 +198,55 @@ class _Sheet:
             limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
             words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
             small = Ink(
-                6.6 if self.cell >= 44 else 5.6,
+                6.6 if self.columns.width >= 44 else 5.6,
                 ha="center",
                 va="center",
-                rotation=90 if self.cell < 44 and limits else 0,
+                rotation=90 if self.columns.width < 44 and limits else 0,
             )
-            page.text((self.x(column) + self.cell / 2, top + 20), words, small)
+            page.text((self.columns.middle(column), top + 20), words, small)
 
     def _lengths(self, page: Page, top: float) -> None:
         totals = [_total(record, self.detections.observations) for record in self.looks]
         peak = max([total.high_m for total in totals] + [100.0])
-        step = furniture.round_length(peak / 2)
-        axis = _Axis(self, (top, top + SERIES), math.ceil(peak / step) * step, step)
+        axis = Chart(self.columns, top, peak)
         axis.draw(page, "Trains in all, m", "{:.0f}")
         for column, total in enumerate(totals):
             if total.seen == "none":
                 axis.unseen(page, column)
                 continue
-            axis.bar(page, column, (total.low_m, total.high_m), "#003f7d")
-            axis.marker(page, column, total.length_m, ("circle", "#003f7d"), hollow=total.seen == "some")
+            axis.bar(page, column, (total.low_m, total.high_m), OCCUPIED)
+            axis.marker(page, column, total.length_m, ("circle", OCCUPIED), hollow=total.seen == "some")
+
+    def _changes(self, page: Page, top: float) -> None:
+        areas = [sum(one.area_m2 or 0.0 for one in self._changed(record)) for record in self.looks]
+        axis = Chart(self.columns, top, max([*areas, 100.0]))
+        axis.draw(page, "Changed, m²", "{:,.0f}")
+        for column, (record, area) in enumerate(zip(self.looks, areas, strict=True)):
+            if record.status == "skipped":
+                axis.unseen(page, column)
+            else:
+                axis.marker(page, column, area, ("circle", OCCUPIED), hollow=record.clear_fraction < 0.98)
 
     def _fills(self, page: Page, top: float) -> None:
-        axis = _Axis(self, (top, top + SERIES), 100, 25)
+        axis = Chart(self.columns, top, 100)
         axis.draw(page, "Aprons covered, %", "{:.0f}")
         count = len(self.aprons)
         for index, (apron, name) in enumerate(self.aprons):
             style = (MARKERS[index], COLOURS[index])
-            shift = (index - (count - 1) / 2) * min(self.cell / (count + 1), 16)
+            shift = (index - (count - 1) / 2) * min(self.columns.width / (count + 1), 16)
             for column, record in enumerate(self.looks):
                 look = next((one for one in record.aprons if one.apron == apron), None)
                 self._fill(page, axis, (column, shift), look, style)
-            room = (self.right - self.x(0)) / count
-            x = self.x(0) + 10 + index * room
-            _mark(page, (x + 8, top - 20), style, hollow=False)
+            room = (self.columns.right - self.columns.left) / count
+            x = self.columns.left + 10 + index * room
+            mark(page, (x + 8, top - 20), style, hollow=False)
             page.text((x + 24, top - 20), fit(name, AXIS, room - 44), AXIS)
         for column, record in enumerate(self.looks):
             if all(one.fill_fraction is None for one in record.aprons):
                 axis.unseen(page, column)
 
     def _fill(
-        self, page: Page, axis: _Axis, at: tuple[int, float], look: ApronLook | None, style: tuple[str, str]
+        self, page: Page, axis: Chart, at: tuple[int, float], look: ApronLook | None, style: tuple[str, str]
     ) -> None:
         if look is None or look.fill_fraction is None:
             return
@@ -245,61 +256,6 @@ class _Sheet:
                 page, column, (100 * look.fill_fraction_95[0], 100 * look.fill_fraction_95[1]), style[1], shift=shift
             )
         axis.marker(page, column, 100 * look.fill_fraction, style, hollow=look.visibility == "partial", shift=shift)
-
-
-class _Axis:
-    """A strip chart under the grid, its columns those of the grid."""
-
-    def __init__(self, sheet: _Sheet, span: tuple[float, float], peak: float, step: float) -> None:
-        self.sheet, self.peak, self.step = sheet, peak, step
-        self.top, self.bottom = span
-
-    def y(self, value: float) -> float:
-        return self.bottom - min(max(value, 0.0) / self.peak, 1.0) * (self.bottom - self.top)
-
-    def draw(self, page: Page, title: str, form: str) -> None:
-        left, right = self.sheet.x(0), self.sheet.right
-        for value in np.arange(0, self.peak + self.step / 2, self.step):
-            y = self.y(float(value))
-            page.line(np.array([[left, y], [right, y]]), Pen("#d7dbdf" if value else "#57606a", 0.7, zorder=2))
-            page.text((left - 14, y), form.format(value), replace(AXIS, ha="right"))
-        page.text(
-            (MARGIN + NAMES - 120, (self.top + self.bottom) / 2),
-            title,
-            Ink(7.6, bold=True, ha="center", va="center", rotation=90),
-        )
-
-    def unseen(self, page: Page, column: int) -> None:
-        box = (self.sheet.x(column), self.top, self.sheet.x(column + 1), self.bottom)
-        page.rectangle(box, replace(UNSEEN_PEN, alpha=0.8))
-
-    def bar(self, page: Page, column: int, span: tuple[float, float], color: str, *, shift: float = 0.0) -> None:
-        x = self.sheet.x(column) + self.sheet.cell / 2 + shift
-        low, high = (self.y(value) for value in span)
-        if abs(high - low) < 1:
-            return
-        page.line(np.array([[x, low], [x, high]]), Pen(color, 1.3))
-        for y in (low, high):
-            page.line(np.array([[x - 5, y], [x + 5, y]]), Pen(color, 1.3))
-
-    def marker(
-        self, page: Page, column: int, value: float, style: tuple[str, str], *, hollow: bool, shift: float = 0.0
-    ) -> None:
-        _mark(page, (self.sheet.x(column) + self.sheet.cell / 2 + shift, self.y(value)), style, hollow=hollow)
-
-
-def _mark(page: Page, at: tuple[float, float], style: tuple[str, str], *, hollow: bool) -> None:
-    shape, color = style
-    pen = Pen(color, 1.4, fill="#ffffff" if hollow else color, zorder=7)
-    if shape == "circle":
-        page.circle(at, 8, pen)
-        return
-    corners = {
-        "square": [(-7, -7), (7, -7), (7, 7), (-7, 7)],
-        "diamond": [(0, -10), (9, 0), (0, 10), (-9, 0)],
-        "triangle": [(0, -10), (9, 7), (-9, 7)],
-    }[shape]
-    page.polygon(np.array(corners, dtype=float) + at, pen)
 
 
 def hidden_steps(visible: float) -> int:
@@ -313,11 +269,11 @@ def tile(state: str, hidden: int, width: int, height: int) -> Bytes:
     page = Page(width, height)
     box = (0.0, 0.0, float(width), float(height))
     if state == "unknown":
-        page.rectangle(box, UNSEEN_PEN)
+        page.rectangle(box, UNSEEN)
     else:
         page.rectangle(box, Pen(width=0, fill=OCCUPIED if state == "occupied" else EMPTY, zorder=3))
         if hidden:
-            page.rectangle((0, height * (1 - hidden / 20), width, height), UNSEEN_PEN)
+            page.rectangle((0, height * (1 - hidden / 20), width, height), UNSEEN)
     x, y = width / 2, height * (1 - hidden / 20) / 2
     if state == "occupied":
         half = min(0.32 * width, 24)
@@ -373,31 +329,35 @@ def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], w
         unknown.append(
             f"{blind} of {len(looks)} looks could not be used ({_reasons(looks)}); they are no evidence of absence."
         )
-    unknown.append(
-        "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, "
-        "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
-        "that saw only a part, so at least that much."
-    )
-    within = {record.id for record in looks}
-    events = [
-        one for one in detections.observations if one.scene in within and one.kind in ("train", "train-on-bridge")
-    ]
-    used = {track for one in events for track in (one.tracks or (one.track,))}
-    names = place_short_names(site)
-    tracks = [shorten(names[part.id], 40) for part in ways(site) if part.id in used]
+    if ways(site):
+        unknown.append(
+            "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, "
+            "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
+            "that saw only a part, so at least that much."
+        )
     said = f"{len(looks)} looks by {', '.join(dict.fromkeys(sensor(record) for record in looks))}."
-    if site.tracks or site.bridges:
-        where = f", on {', '.join(tracks)}" if tracks else ""
-        said += f" Trains were seen in {len({one.scene for one in events})} of them{where}."
     return Caption(
         heading=f"{figure}. Overview of {name}, {span}.",
-        seen=(said, *(clean(line, 500) for line in detections.summary)),
+        seen=(f"{said} {_tally(detections, site, looks)}", *(clean(line, 500) for line in detections.summary)),
         compared="",
         unknown=(*unknown, *(clean(line, 400) for line in detections.warnings)),
         credit=credit(looks),
         simulated=any(record.simulated for record in looks),
         alt=f"Table of the tracks of {name} against {len(looks)} looks from {span}: occupied, empty or not seen.",
     )
+
+
+def _tally(detections: Detections, site: Site, looks: Sequence[SceneRecord]) -> str:
+    """In how many looks trains (on a site without tracks: changes) were seen, and where."""
+    within = {record.id for record in looks}
+    kinds = ("train", "train-on-bridge") if ways(site) else ("change",)
+    events = [one for one in detections.observations if one.scene in within and one.kind in kinds]
+    used = {track for one in events for track in (one.tracks or (one.track,))}
+    names = place_short_names(site)
+    tracks = [shorten(names[part.id], 40) for part in ways(site) if part.id in used]
+    where = f", on {', '.join(tracks)}" if tracks else ""
+    what = "Trains" if ways(site) else "Changes of the ground"
+    return f"{what} were seen in {len({one.scene for one in events})} of them{where}."
 
 
 def _reasons(looks: Sequence[SceneRecord]) -> str:
