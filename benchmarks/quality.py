@@ -47,8 +47,9 @@ class Result:
 
 def by_rail_watch(source: Path, site: Site) -> dict[str, Any]:
     """Run the project's own detector and return its document."""
-    from rail_watch.detect import DetectOptions, detect_sites
     from rail_watch.observe.document import document
+
+    from rail_watch.detect import DetectOptions, detect_sites
 
     run = detect_sites([site], source=source, options=DetectOptions(), created=CREATED)[0]
     return json.loads(json.dumps(document(run.detections)))

@@ -1,7 +1,7 @@
-"""An analyst's quick script, as a peer to measure against: median and MAD over time, threshold 3, a buffer round tracks.
+"""An analyst's quick script, as a peer: median and MAD over time, threshold 3, in a buffer round each track.
 
-No alignment, no normalisation, no shadows, no snow, no p-value worth the name: what one writes in an hour. It answers in
-the project's own detections format so that `quality.py` scores both alike.
+No alignment, no normalisation, no shadows, no snow, no p-value worth the name: what one writes in an hour. It
+answers in the project's own detections format so that `quality.py` scores both alike.
 """
 
 from __future__ import annotations

@@ -150,8 +150,17 @@ def build_ground(rng: np.random.Generator, yard: Yard, frame: Frame, far) -> Gro
     main = Track("main", yard.base, (0, 0), 0)
     for track in (*yard.tracks, main):
         _lay_rails(rng, albedo, _bed(track, frame, near) if track is main else beds[track.id])
-    ground = Ground(frame, albedo, green.astype(np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.float32),
-                    _slopes(rng, shape, res, near), beds, near, np.ones(shape, np.float32))
+    ground = Ground(
+        frame,
+        albedo,
+        green.astype(np.float32),
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+        _slopes(rng, shape, res, near),
+        beds,
+        near,
+        np.ones(shape, np.float32),
+    )
     for block in yard.blocks:
         add_block(rng, ground, block)
     _fence(rng, ground, yard)
@@ -258,7 +267,7 @@ def add_block(rng: np.random.Generator, ground: Ground, block: Block) -> None:
 def _ridge(ground: Ground, block: Block, r: np.ndarray, c: np.ndarray) -> None:
     """A pitched roof along the longer side."""
     centre = block.xy.mean(0)
-    values, vectors = np.linalg.eigh(np.cov((block.xy - centre).T))
+    _, vectors = np.linalg.eigh(np.cov((block.xy - centre).T))
     x = ground.frame.left + (c + 0.5) * ground.frame.res - centre[0]
     y = ground.frame.top - (r + 0.5) * ground.frame.res - centre[1]
     across = x * vectors[0, 0] + y * vectors[1, 0]

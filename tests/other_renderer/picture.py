@@ -8,7 +8,7 @@ import numpy as np
 
 from .ground import MATERIALS, Frame, Ground
 from .noise import fractal, smooth
-from .trains import Car, Train
+from .trains import PAINTS, Car, Train
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ class Canvas:
         bright = 1 + 0.04 * smooth(self.rng, ground.frame.shape, 3 / res)
         for band in range(4):
             self.albedo[band] += cover * (MATERIALS["snow"][band] * bright - self.albedo[band])
-        for slope in self.slope:
-            slope *= 1 - 0.6 * cover
+        self.slope = [slope * (1 - 0.6 * cover) for slope in self.slope]
 
     def put(self, r, c, colour, height, wear=1.0) -> None:
         """Set colour (4 values or arrays), height, and flatten the micro-relief."""
@@ -153,60 +152,109 @@ class Canvas:
         self.put(r, col, vehicle.colour, vehicle.height)
 
 
+@dataclass
+class Body:
+    """A car's pixels while it is painted."""
+
+    car: Car
+    rng: np.random.Generator
+    s: np.ndarray
+    """Metres from the body's first end."""
+    d: np.ndarray
+    """Metres left of the centre line."""
+    sun_left: float
+    speckle: np.ndarray
+    colour: np.ndarray
+    """(4, pixels)."""
+    height: np.ndarray
+
+    @property
+    def end(self) -> np.ndarray:
+        """Metres to the nearer end."""
+        return np.minimum(self.s, self.car.length - self.s)
+
+    def where(self, part: np.ndarray, colour: np.ndarray | float | None, height: np.ndarray | float | None) -> None:
+        """Paint part of it."""
+        if colour is not None:
+            self.colour = np.where(part, colour, self.colour)
+        if height is not None:
+            self.height = np.where(part, height, self.height)
+
+
+def _open_top(body: Body) -> None:
+    car, rng, s, d = body.car, body.rng, body.s, body.d
+    inner = (np.abs(d) < car.width / 2 - 0.22) & (body.end > 0.25)
+    if not car.loaded:
+        body.where(inner, 0.7 * np.array(car.paint)[:, None] * body.speckle, 1.3)
+        return
+    mound = np.interp(s, np.linspace(0, car.length, 9), rng.uniform(0.6, 1.0, 9))
+    load = np.array(car.load)[:, None] * (1 + 0.1 * rng.standard_normal(s.size))
+    body.where(inner, load, car.height - 0.5 + 0.6 * mound * (1 - (2 * d / car.width) ** 2))
+
+
+def _tank(body: Body) -> None:
+    car, s, d = body.car, body.s, body.d
+    across = np.clip(2 * d / car.width, -1, 1)
+    bulge = np.sqrt(np.clip(1 - across**2, 0, 1))
+    body.colour = body.colour * np.clip(0.75 * bulge + 0.45 * across * np.sign(body.sun_left) + 0.25, 0.35, 1.35)
+    body.height = car.height - car.width / 2 * (1 - bulge)
+    dome = (np.abs(s - car.length / 2) < 0.7) & (np.abs(d) < 0.7)
+    body.where(dome | (np.abs(d) < 0.25), 0.75 * body.colour, None)
+    body.where(body.end < 0.5, np.array([0.06, 0.06, 0.07, 0.08])[:, None], None)
+
+
+def _flat(body: Body) -> None:
+    car, rng = body.car, body.rng
+    body.colour = np.array([0.09, 0.1, 0.12, 0.16])[:, None] * rng.uniform(0.6, 1.9) * body.speckle
+    if car.loaded:
+        on = (np.abs(body.d) < 1.2) & (body.s > 1.2) & (body.s < car.length * rng.uniform(0.5, 0.95))
+        body.where(on, np.array(car.load)[:, None] * body.speckle, 1.3 + rng.uniform(0.4, 2.2))
+
+
+def _containers(body: Body) -> None:
+    car, rng, s = body.car, body.rng, body.s
+    body.colour = np.array([0.05, 0.05, 0.055, 0.07])[:, None] * body.speckle
+    body.height = np.full(s.size, 1.3)
+    at = rng.uniform(0.3, 0.8)
+    while at + 6.1 < car.length:
+        box = 12.19 if rng.random() < 0.5 and at + 12.2 < car.length else 6.06
+        if rng.random() < 0.85 or not car.loaded:
+            tint = np.array(PAINTS[str(rng.choice(list(PAINTS)))])[:, None]
+            body.where((s > at) & (s < at + box) & (np.abs(body.d) < 1.22), tint * body.speckle, 3.9)
+        at += box + rng.uniform(0.1, 0.5)
+
+
+def _roofed(body: Body) -> None:
+    car, s, d = body.car, body.s, body.d
+    body.colour = body.colour * (1 + 0.12 * np.sign(body.sun_left) * np.clip(2 * d / car.width, -1, 1))
+    if car.kind == "locomotive":
+        body.where((np.abs(d) < 0.8) & (np.abs((s % 4.5) - 2) < 0.9) & (body.end > 2), 0.06, None)
+    body.height = car.height - 0.35 * (2 * d / car.width) ** 2
+
+
+PAINTERS = {
+    "gondola": _open_top,
+    "hopper": _open_top,
+    "tank": _tank,
+    "flat": _flat,
+    "container": _containers,
+    "box": _roofed,
+    "passenger": _roofed,
+    "locomotive": _roofed,
+}
+
+
 def _paint_car(canvas: Canvas, car: Car, where, snowy: float, sun_left: float) -> None:
     r, c, s, d = where
     rng = np.random.default_rng(car.seed)
-    end = np.minimum(s, car.length - s)
-    paint, load = np.array(car.paint)[:, None], np.array(car.load)[:, None]
     speckle = (1 + 0.06 * rng.standard_normal(s.size)) * (1 + 0.05 * np.sin(s * 2 * np.pi / rng.uniform(1.0, 2.4)))
-    colour, height = paint * speckle, np.full(s.size, car.height)
-    inner = (np.abs(d) < car.width / 2 - 0.22) & (end > 0.25)
-    if car.kind in ("gondola", "hopper"):
-        if car.loaded:
-            mound = np.interp(s, np.linspace(0, car.length, 9), rng.uniform(0.6, 1.0, 9))
-            colour = np.where(inner, load * (1 + 0.1 * rng.standard_normal(s.size)), colour)
-            height = np.where(inner, car.height - 0.5 + 0.6 * mound * (1 - (2 * d / car.width) ** 2), height)
-        else:
-            colour = np.where(inner, 0.7 * paint * speckle, colour)
-            height = np.where(inner, 1.3, height)
-    elif car.kind == "tank":
-        across = np.clip(2 * d / car.width, -1, 1)
-        round_ = np.sqrt(np.clip(1 - across**2, 0, 1))
-        colour = colour * np.clip(0.75 * round_ + 0.45 * across * np.sign(sun_left) + 0.25, 0.35, 1.35)
-        height = car.height - car.width / 2 * (1 - round_)
-        dome = (np.abs(s - car.length / 2) < 0.7) & (np.abs(d) < 0.7)
-        colour = np.where(dome | (np.abs(d) < 0.25), 0.75 * colour, colour)
-        colour = np.where(end < 0.5, np.array([0.06, 0.06, 0.07, 0.08])[:, None], colour)
-    elif car.kind == "flat":
-        deck = np.array([0.09, 0.1, 0.12, 0.16])[:, None] * rng.uniform(0.6, 1.9)
-        colour = deck * speckle
-        if car.loaded:
-            on = (np.abs(d) < 1.2) & (s > 1.2) & (s < car.length * rng.uniform(0.5, 0.95))
-            colour, height = np.where(on, load * speckle, colour), np.where(on, 1.3 + rng.uniform(0.4, 2.2), height)
-    elif car.kind == "container":
-        colour = np.array([0.05, 0.05, 0.055, 0.07])[:, None] * speckle
-        height = np.full(s.size, 1.3)
-        at = rng.uniform(0.3, 0.8)
-        from .trains import PAINTS
-
-        while at + 6.1 < car.length:
-            box = 12.19 if rng.random() < 0.5 and at + 12.2 < car.length else 6.06
-            on = (s > at) & (s < at + box) & (np.abs(d) < 1.22)
-            if rng.random() < 0.85 or not car.loaded:
-                tint = np.array(PAINTS[str(rng.choice(list(PAINTS)))])[:, None]
-                colour, height = np.where(on, tint * speckle, colour), np.where(on, 3.9, height)
-            at += box + rng.uniform(0.1, 0.5)
-    else:
-        slope = 1 + 0.12 * np.sign(sun_left) * np.clip(2 * d / car.width, -1, 1)
-        colour = colour * slope
-        if car.kind == "locomotive":
-            vents = (np.abs(d) < 0.8) & (np.abs((s % 4.5) - 2) < 0.9) & (end > 2)
-            colour = np.where(vents, 0.06, colour)
-        height = car.height - 0.35 * (2 * d / car.width) ** 2
+    colour, height = np.array(car.paint)[:, None] * speckle, np.full(s.size, car.height)
+    body = Body(car, rng, s, d, sun_left, speckle, colour, height)
+    PAINTERS[car.kind](body)
     if snowy > 0:
         cover = snowy * np.clip(0.8 + 0.3 * rng.standard_normal(s.size), 0, 1)
-        colour = colour + cover * (np.array(MATERIALS["snow"])[:, None] - colour)
-    canvas.put(r, c, colour, height)
+        body.colour = body.colour + cover * (np.array(MATERIALS["snow"])[:, None] - body.colour)
+    canvas.put(r, c, body.colour, body.height)
 
 
 def shadowed(height: np.ndarray, frame: Frame, light: Light) -> np.ndarray:

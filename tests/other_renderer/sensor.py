@@ -59,12 +59,16 @@ def draw_sensor(rng: np.random.Generator, gsd: float) -> Sensor:
         eight = ("coastal", "blue", "green05", "green", "yellow", "red", "rededge", "nir")
         bands = (four, rgb, eight)[rng.choice(3, p=[0.6, 0.25, 0.15])]
         quality = str(rng.choice(["udm2", "data-mask"], p=[0.7, 0.3]))
-        return Sensor("PlanetScope-like", gsd, bands, fwhm, 1e-4, 0.0, 12, rng.uniform(0.003, 0.006), quality, False, path)
+        return Sensor(
+            "PlanetScope-like", gsd, bands, fwhm, 1e-4, 0.0, 12, rng.uniform(0.003, 0.006), quality, False, path
+        )
     bands = (four, rgb, ("pan",))[rng.choice(3, p=[0.5, 0.35, 0.15])]
     bits = 8 if bands == rgb and rng.random() < 0.5 else 11
     quality = str(rng.choice(["data-mask", "cloud", "none"], p=[0.5, 0.2, 0.3]))
     scale = float(rng.choice([1e-4, 4e-4, 5e-5]))
-    return Sensor("VHR-like", gsd, bands, fwhm, scale, 0.0, bits, rng.uniform(0.003, 0.007), quality, rng.random() < 0.2, path)
+    return Sensor(
+        "VHR-like", gsd, bands, fwhm, scale, 0.0, bits, rng.uniform(0.003, 0.007), quality, rng.random() < 0.2, path
+    )
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from affine import Affine
 from matplotlib.path import Path as Outline
-from scipy.spatial import cKDTree
 from shapely import LineString, MultiPoint, Polygon
 
 from . import picture as pic
-from .ground import MATERIALS, Ground, add_block, block_pixels, build_ground, near_frame
-from .noise import smooth
+from .ground import MATERIALS, add_block, block_pixels, build_ground, near_frame
 from .place import Place, draw_place
 from .sensor import Far, Sensor, Sky, Window, clouds, digital, draw_sensor, image_of, through_air
 from .sunlight import solar_position
 from .trains import LOADS, PAINTS, Dispatcher, Train
-from .yard import Block, Track, Yard, along, arc, draw_yard
+from .yard import Block, Yard, along, arc, draw_yard
 
 
 @dataclass
@@ -69,7 +67,9 @@ def draw_series(gsd: float, seed: int, scenes: int | None = None) -> Series:
     count = scenes or int(rng.integers(5, 15 if gsd < 8 else 21))
     lines, errors = _aoi_lines(rng, yard)
     days = _days(rng, place, yard, sensor, count)
-    site = MultiPoint(np.concatenate([t.xy for t in yard.tracks] + [b.xy for b in yard.blocks if b.role in ("apron", "shed")]))
+    site = MultiPoint(
+        np.concatenate([t.xy for t in yard.tracks] + [b.xy for b in yard.blocks if b.role in ("apron", "shed")])
+    )
     change = int(rng.integers(1, count)) if (yard.later or rng.random() < 0.15) and count > 2 else None
     regravel = None
     if change is not None and rng.random() < 0.6:
@@ -78,8 +78,22 @@ def draw_series(gsd: float, seed: int, scenes: int | None = None) -> Series:
         regravel = (track.id, float(a), float(b), str(rng.choice(["pale", "grey", "brown"])))
     rotated = float(rng.uniform(3, 40)) if rng.random() < 0.08 and gsd < 8 else 0.0
     own_phase = bool(gsd < 2 and rng.random() < 0.5)
-    return Series(gsd, seed, place, yard, sensor, days, lines, errors, site.convex_hull.buffer(rng.uniform(15, 40)),
-                  change, regravel, rotated, own_phase, tuple(rng.uniform(0, 1, 2)))
+    return Series(
+        gsd,
+        seed,
+        place,
+        yard,
+        sensor,
+        days,
+        lines,
+        errors,
+        site.convex_hull.buffer(rng.uniform(15, 40)),
+        change,
+        regravel,
+        rotated,
+        own_phase,
+        tuple(rng.uniform(0, 1, 2)),
+    )
 
 
 def _aoi_lines(rng: np.random.Generator, yard: Yard) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -132,9 +146,21 @@ def _days(rng: np.random.Generator, place: Place, yard: Yard, sensor: Sensor, co
         trains = dispatcher.step(yard.tracks, trains)
         piles = _cargo(rng, yard, piles, len(days))
         season = _season(when, place.lat)
-        days.append(Day(when, sun, *_view(rng, sensor, tilt), _weather(rng, season, snowy, wetness),
-                        _sky(rng, sensor), trains, piles, _shift(rng, sensor, place, shift_rms),
-                        _cut(rng, yard), 0.0, int(rng.integers(1 << 31))))
+        days.append(
+            Day(
+                when,
+                sun,
+                *_view(rng, sensor, tilt),
+                _weather(rng, season, snowy, wetness),
+                _sky(rng, sensor),
+                trains,
+                piles,
+                _shift(rng, sensor, place, shift_rms),
+                _cut(rng, yard),
+                0.0,
+                int(rng.integers(1 << 31)),
+            )
+        )
         if days[-1].weather.snow > 0 and rng.random() < 0.6:
             days[-1].snowy_roofs = float(rng.uniform(0.3, 1.0))
     return days
@@ -168,9 +194,15 @@ def _sky(rng, sensor: Sensor) -> Sky:
     chance = {0.5: 0.3, 3.0: 0.35}.get(sensor.gsd, 0.4) if sensor.quality != "none" else 0.04
     cover = float(rng.beta(1.0, 1.8)) if rng.random() < chance else 0.0
     spread = rng.choice([0.01, 0.03, 0.08])
-    return Sky(cover, bool(rng.random() < 0.2), float(rng.choice([0.0, rng.uniform(0, 0.2), rng.uniform(0.2, 0.8)], p=[0.4, 0.4, 0.2])),
-               tuple(np.exp(rng.normal(0, spread) + rng.normal(0, 0.02, 4))), tuple(rng.normal(0, 0.004, 4)),
-               float(rng.uniform(0, 0.06)), int(rng.integers(1 << 31)))
+    return Sky(
+        cover,
+        bool(rng.random() < 0.2),
+        float(rng.choice([0.0, rng.uniform(0, 0.2), rng.uniform(0.2, 0.8)], p=[0.4, 0.4, 0.2])),
+        tuple(np.exp(rng.normal(0, spread) + rng.normal(0, 0.02, 4))),
+        tuple(rng.normal(0, 0.004, 4)),
+        float(rng.uniform(0, 0.06)),
+        int(rng.integers(1 << 31)),
+    )
 
 
 def _shift(rng, sensor: Sensor, place: Place, rms: float) -> tuple[float, float]:
@@ -222,7 +254,9 @@ def _stockpile(rng, apron: Block, name: str) -> pic.Pile:
     low, high = rng.uniform(0.05, 0.35), rng.uniform(0.55, 0.95)
     xy = np.concatenate([edge[0] + low * (edge[1] - edge[0]), (edge[0] + high * (edge[1] - edge[0]))[::-1]])
     colour = np.array((0.3, 0.2, 0.08, 0.2) if rng.random() < 0.5 else list(LOADS.values())[rng.integers(len(LOADS))])
-    return pic.Pile(name, apron.id, xy, float(rng.uniform(1.5, 4)), tuple(colour * rng.uniform(0.8, 1.2)), rng.random() < 0.4)
+    return pic.Pile(
+        name, apron.id, xy, float(rng.uniform(1.5, 4)), tuple(colour * rng.uniform(0.8, 1.2)), rng.random() < 0.4
+    )
 
 
 def _pile(rng, apron: Block, name: str) -> pic.Pile | None:
@@ -257,7 +291,9 @@ class Renderer:
         far = max(1400.0, 2.2 * series.yard.length)
         self.far = Far(rng, far, 1.0 if series.gsd < 8 else 3.0)
         self.ground = build_ground(rng, series.yard, self.frame, self.far)
-        self.margin = float({0.5: rng.uniform(45, 120), 3.0: rng.uniform(80, 300)}.get(series.gsd, rng.uniform(200, 500)))
+        self.margin = float(
+            {0.5: rng.uniform(45, 120), 3.0: rng.uniform(80, 300)}.get(series.gsd, rng.uniform(200, 500))
+        )
         self.changed = False
 
     def window(self, day: Day) -> Window:
@@ -342,10 +378,18 @@ class Renderer:
                 k, side = int(rng.integers(0, n - 1)), rng.choice([0.25, 0.75])
                 left, right = block.xy[k], block.xy[-1 - k]
                 ahead = block.xy[k + 1] - block.xy[k]
-                at = left + (right - left) * (side if block.role == "road" else rng.uniform(0.2, 0.8)) + ahead * rng.random()
+                at = (
+                    left
+                    + (right - left) * (side if block.role == "road" else rng.uniform(0.2, 0.8))
+                    + ahead * rng.random()
+                )
                 colour = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.8, 1.2)
                 size = (rng.uniform(7, 16), 2.5, rng.uniform(2.8, 4)) if lorry else (rng.uniform(3.8, 5), 1.8, 1.5)
-                out.append(pic.Vehicle(*at, np.arctan2(ahead[1], ahead[0]) + rng.normal(0, 0.03), *size, tuple(colour), block.role))
+                out.append(
+                    pic.Vehicle(
+                        *at, np.arctan2(ahead[1], ahead[0]) + rng.normal(0, 0.03), *size, tuple(colour), block.role
+                    )
+                )
         return out
 
     def _covered(self, day: Day, window: Window) -> np.ndarray:

@@ -88,8 +88,11 @@ def make_car(rng: np.random.Generator, kind: str, like: Car | None, ballast: tup
     length = rng.uniform(l0, l1) - gap if like is None else like.length
     width, height = (rng.uniform(w0, w1), rng.uniform(h0, h1)) if like is None else (like.width, like.height)
     names = list(PAINTS)
-    freight = {"locomotive": ["green", "red", "blue", "oxide", "orange", "soot"], "tank": ["black", "soot", "silver",
-               "white", "rust", "grey"], "passenger": ["blue", "green", "silver", "white", "red"]}
+    freight = {
+        "locomotive": ["green", "red", "blue", "oxide", "orange", "soot"],
+        "tank": ["black", "soot", "silver", "white", "rust", "grey"],
+        "passenger": ["blue", "green", "silver", "white", "red"],
+    }
     usual = ["oxide", "rust", "grey", "green", "olive", "soot", "black"]
     choices = freight.get(kind, usual * 3 + names)
     paint = np.array(PAINTS[str(rng.choice(choices))]) * rng.uniform(0.6, 1.2)
@@ -102,8 +105,17 @@ def make_car(rng: np.random.Generator, kind: str, like: Car | None, ballast: tup
     loaded = bool(rng.random() < 0.6) if like is None or rng.random() < 0.15 else like.loaded
     if like is not None and rng.random() < 0.8:
         load = np.array(like.load)
-    return Car(kind, float(length), float(gap), float(width), float(height), tuple(np.clip(paint, 0.02, 0.75)),
-               tuple(load), loaded, int(rng.integers(1 << 31)))
+    return Car(
+        kind,
+        float(length),
+        float(gap),
+        float(width),
+        float(height),
+        tuple(np.clip(paint, 0.02, 0.75)),
+        tuple(load),
+        loaded,
+        int(rng.integers(1 << 31)),
+    )
 
 
 def make_train(rng: np.random.Generator, name: str, count: int, ballast: tuple[float, ...]) -> Train:

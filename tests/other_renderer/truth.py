@@ -6,7 +6,6 @@ import numpy as np
 from pyproj import Geod
 from scipy import ndimage
 from shapely import LineString, Polygon, contains_xy, points
-from shapely.geometry import mapping
 from shapely.ops import unary_union
 
 from .ground import block_pixels
@@ -63,8 +62,11 @@ def scene_truth(renderer: Renderer, day: Day, shot: dict, name: str, measures: d
         "tracks": [_track_truth(series, day, window, clear, t, measures[t.id]) for t in series.yard.tracks],
         "aprons": _apron_truth(renderer, day, window, clear),
         "cargo": _cargo_truth(series, day, window, clear),
-        "ignored": [{"what": "vehicle", "geometry": _polygon(series, v.corners)}
-                    for v in renderer.vehicles(day) if v.on == "apron"],
+        "ignored": [
+            {"what": "vehicle", "geometry": _polygon(series, v.corners)}
+            for v in renderer.vehicles(day)
+            if v.on == "apron"
+        ],
     }
 
 
@@ -96,11 +98,23 @@ def _track_truth(series: Series, day: Day, window: Window, clear: np.ndarray, tr
             cars.append({"start_m": round(low, 2), "end_m": round(high, 2), "kind": car.kind, "rgb": rgb})
         cars.sort(key=lambda c: c["start_m"])
         under = seen[int(train.start) : int(train.start + train.length) + 1]
-        trains.append({"id": train.id, "start_m": cars[0]["start_m"], "end_m": max(c["end_m"] for c in cars),
-                       "railcars": len(cars), "visible_fraction": round(float(under.mean()), 4), "cars": cars})
+        trains.append(
+            {
+                "id": train.id,
+                "start_m": cars[0]["start_m"],
+                "end_m": max(c["end_m"] for c in cars),
+                "railcars": len(cars),
+                "visible_fraction": round(float(under.mean()), 4),
+                "cars": cars,
+            }
+        )
     trains.sort(key=lambda t: t["start_m"])
-    return {"track": track.id, "visible_fraction": round(float(seen.mean()), 4),
-            "state": "occupied" if trains else "empty", "trains": trains}
+    return {
+        "track": track.id,
+        "visible_fraction": round(float(seen.mean()), 4),
+        "state": "occupied" if trains else "empty",
+        "trains": trains,
+    }
 
 
 def _apron_truth(renderer: Renderer, day: Day, window: Window, clear: np.ndarray) -> list[dict]:
@@ -110,8 +124,12 @@ def _apron_truth(renderer: Renderer, day: Day, window: Window, clear: np.ndarray
         piles = unary_union([Polygon(p.xy) for p in day.piles if p.apron == apron.id])
         r, c = block_pixels(renderer.frame, apron.xy)
         pick = slice(None, None, 40)
-        xy = np.column_stack([renderer.frame.left + (c[pick] + 0.5) * renderer.frame.res,
-                              renderer.frame.top - (r[pick] + 0.5) * renderer.frame.res])
+        xy = np.column_stack(
+            [
+                renderer.frame.left + (c[pick] + 0.5) * renderer.frame.res,
+                renderer.frame.top - (r[pick] + 0.5) * renderer.frame.res,
+            ]
+        )
         seen = _sample(series, window, clear, xy).mean() if len(xy) else 0.0
         fill = piles.intersection(area).area / area.area
         out.append({"apron": apron.id, "visible_fraction": round(float(seen), 4), "fill_fraction": round(fill, 5)})
@@ -126,9 +144,16 @@ def _cargo_truth(series: Series, day: Day, window: Window, clear: np.ndarray) ->
     out = []
     for pile in day.piles:
         seen = _sample(series, window, clear, np.vstack([pile.xy, pile.xy.mean(0)])).mean()
-        out.append({"id": pile.id, "apron": pile.apron, "area_m2": round(Polygon(pile.xy).area, 2),
-                    "height_m": round(pile.height, 2), "visible_fraction": round(float(seen), 4),
-                    "geometry": _polygon(series, pile.xy)})
+        out.append(
+            {
+                "id": pile.id,
+                "apron": pile.apron,
+                "area_m2": round(Polygon(pile.xy).area, 2),
+                "height_m": round(pile.height, 2),
+                "visible_fraction": round(float(seen), 4),
+                "geometry": _polygon(series, pile.xy),
+            }
+        )
     return out
 
 

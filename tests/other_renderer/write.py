@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def render_series(gsd: float, seed: int, out: Path, scenes: int | None = None) -
     out.mkdir(parents=True, exist_ok=True)
     name = f"sim-{seed:04d}"
     rng = np.random.default_rng([seed, 31])
-    style = {"v11": bool(rng.random() < 0.6), "sun": bool(rng.random() < 0.8), "item_collection": bool(rng.random() < 0.3)}
+    style = {
+        "v11": bool(rng.random() < 0.6),
+        "sun": bool(rng.random() < 0.8),
+        "item_collection": bool(rng.random() < 0.3),
+    }
     (out / "aoi.geojson").write_text(json.dumps(_aoi(series, name, rng), indent=1))
     measures = {t.id: Measure(series, t.id) for t in series.yard.tracks}
     items, truths = [], []
@@ -35,11 +40,23 @@ def render_series(gsd: float, seed: int, out: Path, scenes: int | None = None) -
         items.append(_write_scene(series, day, shot, ident, out, style))
         truths.append(scene_truth(renderer, day, shot, ident, measures))
     _catalogue(items, name, out, style)
-    truth = {"schema": "rail-watch/truth/1", "aoi": name, "gsd_m": gsd, "seed": seed, "simulated": True,
-             "renderer": "tests.other_renderer",
-             "tracks": [{"track": t.id, "length_m": round(measures[t.id].length, 2),
-                         "line_error_m": round(series.aoi_error[t.id], 3)} for t in series.yard.tracks],
-             "scenes": truths}
+    truth = {
+        "schema": "rail-watch/truth/1",
+        "aoi": name,
+        "gsd_m": gsd,
+        "seed": seed,
+        "simulated": True,
+        "renderer": "tests.other_renderer",
+        "tracks": [
+            {
+                "track": t.id,
+                "length_m": round(measures[t.id].length, 2),
+                "line_error_m": round(series.aoi_error[t.id], 3),
+            }
+            for t in series.yard.tracks
+        ],
+        "scenes": truths,
+    }
     (out / "truth.json").write_text(json.dumps(truth, indent=1))
     return out
 
@@ -53,7 +70,7 @@ def _aoi(series: Series, name: str, rng: np.random.Generator) -> dict:
 
     def polygon(xy: np.ndarray) -> dict:
         ring = lonlat_ring(place, xy)
-        area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False))
+        area = sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring))
         return {"type": "Polygon", "coordinates": [ring if area > 0 else ring[::-1]]}
 
     site = np.array(series.site.exterior.coords)[:-1]
@@ -61,8 +78,15 @@ def _aoi(series: Series, name: str, rng: np.random.Generator) -> dict:
     for track in yard.tracks:
         lon, lat = place.lonlat(*series.aoi_lines[track.id].T)
         line = [[round(float(a), 8), round(float(b), 8)] for a, b in zip(lon, lat, strict=True)]
-        features.append(_feature({"type": "LineString", "coordinates": line}, role="track", id=track.id,
-                                 name=f"Track {track.id[1:]}", gauge_mm=1435))
+        features.append(
+            _feature(
+                {"type": "LineString", "coordinates": line},
+                role="track",
+                id=track.id,
+                name=f"Track {track.id[1:]}",
+                gauge_mm=1435,
+            )
+        )
     with_exclude, with_stable = rng.random() < 0.6, rng.random() < 0.4
     for block in yard.blocks:
         role = {"apron": "apron", "shed": "shed"}.get(block.role)
@@ -107,10 +131,23 @@ def _write_scene(series: Series, day: Day, shot: dict, ident: str, out: Path, st
     return item
 
 
-def _write_tiff(path: Path, series: Series, window: Window, stack: np.ndarray, day: Day, nodata: int | None = 0) -> None:
-    profile = {"driver": "GTiff", "count": stack.shape[0], "height": stack.shape[1], "width": stack.shape[2],
-               "dtype": stack.dtype, "crs": CRS.from_epsg(series.place.epsg), "transform": window.affine,
-               "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "nodata": nodata}
+def _write_tiff(
+    path: Path, series: Series, window: Window, stack: np.ndarray, day: Day, nodata: int | None = 0
+) -> None:
+    profile = {
+        "driver": "GTiff",
+        "count": stack.shape[0],
+        "height": stack.shape[1],
+        "width": stack.shape[2],
+        "dtype": stack.dtype,
+        "crs": CRS.from_epsg(series.place.epsg),
+        "transform": window.affine,
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "nodata": nodata,
+    }
     with rasterio.open(path, "w", **profile) as file:
         file.write(stack)
         file.update_tags(TIFFTAG_DATETIME=day.when.strftime("%Y:%m:%d %H:%M:%S"), TIFFTAG_IMAGEDESCRIPTION=SAYS)
@@ -118,11 +155,24 @@ def _write_tiff(path: Path, series: Series, window: Window, stack: np.ndarray, d
 
 def _asset(path: Path, out: Path, ident: str, sensor: Sensor, bands: tuple[str, ...], style: dict) -> dict:
     raster = {"data_type": "uint16", "nodata": 0, "scale": sensor.scale, "offset": sensor.offset}
-    asset = {"href": f"./{path.name}", "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-             "roles": ["data", "reflectance"], "raster:bands": [dict(raster) for _ in bands]}
+    asset = {
+        "href": f"./{path.name}",
+        "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+        "roles": ["data", "reflectance"],
+        "raster:bands": [dict(raster) for _ in bands],
+    }
     if style["v11"]:
-        asset["bands"] = [{"name": b, "eo:common_name": b, "nodata": 0, "data_type": "uint16",
-                           "raster:scale": sensor.scale, "raster:offset": sensor.offset} for b in bands]
+        asset["bands"] = [
+            {
+                "name": b,
+                "eo:common_name": b,
+                "nodata": 0,
+                "data_type": "uint16",
+                "raster:scale": sensor.scale,
+                "raster:offset": sensor.offset,
+            }
+            for b in bands
+        ]
     else:
         asset["eo:bands"] = [{"name": b, "common_name": b} for b in bands]
     return asset
@@ -164,19 +214,32 @@ def _item(series: Series, day: Day, shot: dict, ident: str, assets: dict, style:
     lons, lats = zip(*ring, strict=True)
     clear = clear_mask(shot)
     properties = {
-        "datetime": day.when.strftime("%Y-%m-%dT%H:%M:%SZ"), "gsd": series.gsd,
-        "title": f"SIMULATED {series.sensor.name} scene", "description": SAYS, "rail_watch:simulated": True,
-        "platform": f"simulated-{series.sensor.name.lower()}", "instruments": ["simulated"],
-        "view:off_nadir": round(day.off_nadir, 2), "view:azimuth": round(day.view_azimuth, 1),
-        "eo:cloud_cover": round(100 * float(1 - clear.mean()), 1), "proj:code": f"EPSG:{series.place.epsg}",
+        "datetime": day.when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "gsd": series.gsd,
+        "title": f"SIMULATED {series.sensor.name} scene",
+        "description": SAYS,
+        "rail_watch:simulated": True,
+        "platform": f"simulated-{series.sensor.name.lower()}",
+        "instruments": ["simulated"],
+        "view:off_nadir": round(day.off_nadir, 2),
+        "view:azimuth": round(day.view_azimuth, 1),
+        "eo:cloud_cover": round(100 * float(1 - clear.mean()), 1),
+        "proj:code": f"EPSG:{series.place.epsg}",
         "proj:epsg": series.place.epsg,
     }
     if style["sun"]:
         properties |= {"view:sun_azimuth": round(day.sun[0], 3), "view:sun_elevation": round(day.sun[1], 3)}
-    return {"type": "Feature", "stac_version": "1.1.0" if style["v11"] else "1.0.0", "stac_extensions": [], "id": ident,
-            "geometry": {"type": "Polygon", "coordinates": [ring]},
-            "bbox": [min(lons), min(lats), max(lons), max(lats)], "properties": properties, "assets": assets,
-            "links": []}
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0" if style["v11"] else "1.0.0",
+        "stac_extensions": [],
+        "id": ident,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [min(lons), min(lats), max(lons), max(lats)],
+        "properties": properties,
+        "assets": assets,
+        "links": [],
+    }
 
 
 def _footprint(series: Series, day: Day, window: Window) -> list[list[float]]:
@@ -187,8 +250,14 @@ def _footprint(series: Series, day: Day, window: Window) -> list[list[float]]:
         angle, reach = day.footprint_cut
         along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
         far = 1e4
-        half = Polygon([along * reach + across * far, along * reach - across * far,
-                        along * (reach - far) - across * far, along * (reach - far) + across * far])
+        half = Polygon(
+            [
+                along * reach + across * far,
+                along * reach - across * far,
+                along * (reach - far) - across * far,
+                along * (reach - far) + across * far,
+            ]
+        )
         cut = frame.intersection(half)
         frame = frame if cut.is_empty else cut
     return lonlat_ring(series.place, np.array(frame.exterior.coords)[:-1])
@@ -204,6 +273,12 @@ def _catalogue(items: list[dict], name: str, out: Path, style: dict) -> None:
     else:
         links = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
         links += [{"rel": "item", "href": f"./{i['id']}/{i['id']}.json", "type": "application/geo+json"} for i in items]
-        body = {"type": "Catalog", "stac_version": version, "id": name, "title": "SIMULATED", "description": SAYS,
-                "links": links}
+        body = {
+            "type": "Catalog",
+            "stac_version": version,
+            "id": name,
+            "title": "SIMULATED",
+            "description": SAYS,
+            "links": links,
+        }
     (out / "catalog.json").write_text(json.dumps(body, indent=1))
