@@ -387,15 +387,19 @@ def _largest(shape: BaseGeometry) -> Polygon | None:
 
 
 def _spine(shape: Polygon) -> Floats:
-    """(n, 2) points along the middle of a shape's long axis, that a label may point at."""
+    """(n, 2) points a label may point at: along the middle of a long shape, just inside the edge of a compact one."""
     corners = shapely.get_coordinates(shape.minimum_rotated_rectangle)[:4]
     if np.hypot(*(corners[1] - corners[0])) < np.hypot(*(corners[2] - corners[1])):
         corners = np.roll(corners, -1, axis=0)
     start, end = (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2
     long, short = np.hypot(*(end - start)), np.hypot(*(corners[3] - corners[0]))
-    shares = np.linspace(0.2, 0.8, 7) if long > 2 * short else np.array([0.5])
-    spine: Floats = start + (end - start) * shares[:, None]
-    return spine
+    if long > 2 * short:
+        spine: Floats = start + (end - start) * np.linspace(0.2, 0.8, 7)[:, None]
+        return spine
+    middle = shapely.get_coordinates(shape.centroid)[0]
+    rim: Floats = shapely.get_coordinates([shape.exterior.interpolate(k / 16, normalized=True) for k in range(16)])
+    inside: Floats = middle + 0.85 * (rim - middle)
+    return inside
 
 
 def _tip(shape: Polygon, spot: Placed) -> Floats:

@@ -15,7 +15,7 @@ from rail_watch.report.page import Box, Ink, Page, Pen
 from rail_watch.report.stretch import Frame, ways
 from rail_watch.sun import SunPosition
 
-BADGE_HEIGHT = 92
+BADGE_HEIGHT = 84
 BADGE_GROUND = Pen(width=0, fill="#101418", alpha=0.72, zorder=8)
 LIGHT = "#ffffff"
 SUN_COLOUR = "#ffd23f"
@@ -57,17 +57,17 @@ def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None) -> None:
 def _north_arrow(page: Page, centre: tuple[float, float], frame: Frame) -> None:
     ahead = np.array(frame.north)
     aside = np.array([-ahead[1], ahead[0]])
-    middle = np.array(centre) - 7 * ahead
-    tip, tail, notch = middle + 26 * ahead, middle - 24 * ahead, middle - 12 * ahead
+    middle = np.array(centre) - 8 * ahead
+    tip, tail, notch = middle + 24 * ahead, middle - 22 * ahead, middle - 11 * ahead
     page.polygon(np.array([tip, tail - 13 * aside, notch]), Pen(LIGHT, 0.6, fill=LIGHT, zorder=9))
     page.polygon(np.array([tip, tail + 13 * aside, notch]), Pen(LIGHT, 0.6, zorder=9))
-    letter = middle + 38 * ahead
+    letter = middle + 36 * ahead
     page.text((letter[0], letter[1]), "N", Ink(7, LIGHT, bold=True, ha="center", va="center"))
 
 
 def _sun_dial(page: Page, centre: tuple[float, float], frame: Frame, sun: SunPosition | None) -> None:
     """A rim with the sun on the side from which the light comes, and the way the shadows fall."""
-    radius = 24.0
+    radius = 22.0
     page.circle(centre, radius, Pen("#8b949e", 0.7, zorder=9))
     if sun is None or sun.elevation_deg <= 0:
         page.text(centre, "no sun", Ink(5, LIGHT, ha="center", va="center"))

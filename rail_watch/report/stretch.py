@@ -31,10 +31,13 @@ SHORTEST_M, LONGEST_M = 240.0, 720.0
 """Bounds of a stretch's length unless one object is longer or the pixels are coarse."""
 THINNEST, TALLEST = 0.26, 0.95
 """Bounds of a stretch's width over its length."""
-TONE_TAILS = (0.5, 99.5)
+TONE_TAILS = (0.5, 99.7)
 """Percentiles of clear ground mapped near to black and white."""
-GAMMA = 0.85
-_GAMMA_TABLE = (255 * np.linspace(0, 1, 4096) ** GAMMA + 0.5).astype(np.uint8)
+DEEPEST_BLACK, LEAST_SPAN = 0.7, 0.8
+"""Shares of the median: what may be cut to black at most, and what the tones span at least. More contrast
+would turn snow or forest into false colours."""
+MIDDLE_GREY, GAMMA_BOUNDS = 0.36, (0.5, 1.1)
+"""The median is brought to this tone by a gamma within bounds, lest a few bright roofs leave all else dark."""
 GAIN_BOUNDS = (0.5, 2.0)
 """A gain outside is not haze or sun but snow or flood, and is not hidden."""
 
@@ -269,12 +272,16 @@ def _toned(scenes: Sequence[NDArray[np.float32]], clear: Sequence[Mask]) -> list
     if seen.shape[1] < 16:
         fallback = np.concatenate([part.reshape(len(part), -1) for part in scenes], axis=1)
         seen = np.nan_to_num(fallback)
-    low = np.percentile(seen, TONE_TAILS[0], axis=1).astype(np.float32)
-    span = max(float((np.percentile(seen, TONE_TAILS[1], axis=1) - low).max()), 1e-6)
+    low, middle, high = (np.percentile(seen, q, axis=1).astype(np.float32) for q in (TONE_TAILS[0], 50, TONE_TAILS[1]))
+    low = np.where(middle > 0, np.minimum(low, DEEPEST_BLACK * middle), low).astype(np.float32)
+    span = np.float32(max(float((high - low).max()), LEAST_SPAN * float(middle.max()), 1e-6))
+    grey = float(np.clip(((middle - low) / span).mean(), 1e-3, 0.999))
+    gamma = float(np.clip(math.log(MIDDLE_GREY) / math.log(grey), *GAMMA_BOUNDS))
+    table = (255 * np.linspace(0, 1, 4096) ** gamma + 0.5).astype(np.uint8)
     tones = []
     for bands in scenes:
-        scaled = np.clip((np.nan_to_num(bands) - low[:, None, None]) / np.float32(span), 0, 1)
-        tone = _GAMMA_TABLE[(scaled * (len(_GAMMA_TABLE) - 1)).astype(np.uint16)]
+        scaled = np.clip((np.nan_to_num(bands) - low[:, None, None]) / span, 0, 1)
+        tone = table[(scaled * (len(table) - 1)).astype(np.uint16)]
         tones.append(np.broadcast_to(np.moveaxis(tone, 0, -1), (*bands.shape[1:], 3)))
     return tones
 
