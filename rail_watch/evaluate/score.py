@@ -174,7 +174,7 @@ def _with_states(own: SceneScore, scene: TrueScene, answer: Answer, *, yard: Yar
     busy = {track.track for track in scene.tracks if track.trains}
     for track in scene.tracks:
         row = answer.tracks.get(track.track, UNSEEN)
-        if track.visible_fraction <= rules.hidden:
+        if track.in_view_fraction <= rules.hidden:
             hidden.append(row.state == "unknown")
         expected = _expected(track, rules)
         if expected is None:

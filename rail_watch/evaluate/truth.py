@@ -44,6 +44,9 @@ class TrueTrack:
 
     track: str
     visible_fraction: float
+    """Where nobody could have a reason not to look."""
+    in_view_fraction: float
+    """What could be seen by eye, whatever the quality layer says."""
     trains: tuple[TrueTrain, ...]
 
 
@@ -147,7 +150,8 @@ def _scene(scene: Mapping[str, Any]) -> TrueScene:
 
 def _track(track: Mapping[str, Any]) -> TrueTrack:
     trains = tuple(_train(train) for train in track["trains"])
-    return TrueTrack(str(track["track"]), float(track["visible_fraction"]), trains)
+    visible = float(track["visible_fraction"])
+    return TrueTrack(str(track["track"]), visible, float(track.get("in_view_fraction", visible)), trains)
 
 
 def _train(train: Mapping[str, Any]) -> TrueTrain:

@@ -49,19 +49,24 @@ def clear_mask(shot: dict) -> np.ndarray:
     return shot["covered"] & (shot["cloud"] < 0.25) & (shot["shade"] < 0.4)
 
 
+def usable_mask(shot: dict, gsd: float) -> np.ndarray:
+    """True where nobody could have a reason not to look: clear, and 30 m away from what the quality layer flags."""
+    return clear_mask(shot) & ~dilated(shot["flagged"], round(30 / gsd))
+
+
 def scene_truth(renderer: Renderer, day: Day, shot: dict, name: str, measures: dict[str, Measure]) -> dict:
     """One scene's entry."""
     series, window = renderer.series, shot["window"]
-    clear = clear_mask(shot)
+    clear, usable = clear_mask(shot), usable_mask(shot, series.gsd)
     return {
         "id": name,
         "datetime": day.when.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "shift_m": [round(v, 4) for v in day.shift],
         "clear_fraction": round(float(_sample(series, window, clear, _inside(series.site)).mean()), 4),
         "snow_fraction": round(day.weather.snow, 3),
-        "tracks": [_track_truth(series, day, window, clear, t, measures[t.id]) for t in series.yard.tracks],
-        "aprons": _apron_truth(renderer, day, window, clear),
-        "cargo": _cargo_truth(series, day, window, clear),
+        "tracks": [_track_truth(series, day, window, (clear, usable), t, measures[t.id]) for t in series.yard.tracks],
+        "aprons": _apron_truth(renderer, day, window, usable),
+        "cargo": _cargo_truth(series, day, window, usable),
         "ignored": [
             {"what": "vehicle", "geometry": _polygon(series, v.corners)}
             for v in renderer.vehicles(day)
@@ -86,9 +91,9 @@ def _sample(series: Series, window: Window, clear: np.ndarray, xy: np.ndarray) -
     return out
 
 
-def _track_truth(series: Series, day: Day, window: Window, clear: np.ndarray, track, measure: Measure) -> dict:
+def _track_truth(series: Series, day: Day, window: Window, masks, track, measure: Measure) -> dict:
     s = np.arange(0, track.length, 1.0)
-    seen = _sample(series, window, clear, along(track.xy, s))
+    in_view, seen = (_sample(series, window, mask, along(track.xy, s)) for mask in masks)
     trains = []
     for train in day.trains.get(track.id, []):
         cars = []
@@ -112,6 +117,7 @@ def _track_truth(series: Series, day: Day, window: Window, clear: np.ndarray, tr
     return {
         "track": track.id,
         "visible_fraction": round(float(seen.mean()), 4),
+        "in_view_fraction": round(float(in_view.mean()), 4),
         "state": "occupied" if trains else "empty",
         "trains": trains,
     }

@@ -179,31 +179,48 @@ def _asset(path: Path, out: Path, ident: str, sensor: Sensor, bands: tuple[str, 
 
 
 def _quality(series: Series, day: Day, shot: dict):
-    """Key, role, (bands, rows, columns), and how many image pixels one of its pixels spans."""
+    """Key, role, (bands, rows, columns), and how many image pixels one of its pixels spans.
+
+    Also notes in the shot what it flags as anything but clear ground or snow.
+    """
     kind, covered = series.sensor.quality, shot["covered"]
+    shot["flagged"] = np.zeros_like(covered)
     if kind == "none":
         return None
-    grow = max(1, int(round(6 / series.gsd)))
+    grow = max(1, round(6 / series.gsd))
     cloud = dilated(shot["cloud"] > 0.3, grow) & covered
     shade = (shot["shade"] > 0.35) & covered & ~cloud
+    shot["flagged"] = cloud | shade
     if kind == "data-mask":
         return "mask", "data-mask", (covered & ~cloud & ~shade).astype(np.uint8)[None], 1
     if kind == "cloud":
         return "cloud", "cloud", (cloud | shade).astype(np.uint8)[None], 1
-    snow = np.zeros_like(covered)
-    if day.weather.snow > 0:
-        names = series.sensor.bands
-        bright = shot["numbers"][names.index("blue")] * series.sensor.scale + series.sensor.offset
-        snow = (bright > 0.45) & ~cloud & ~shade & covered
-    if kind == "udm2":
-        haze = (shot["cloud"] > 0.1) & covered & ~cloud & ~shade
-        clear = covered & ~cloud & ~shade & ~snow & ~haze
-        level = np.where(covered, 90, 0)
-        bands = (clear, snow, shade, haze, np.zeros_like(haze), cloud, level, ~covered)
-        return "udm2", "data-mask", np.stack([b.astype(np.uint8) for b in bands]), 1
+    veil = (shot["cloud"] > (0.1 if kind == "udm2" else 0.08)) & covered & ~cloud & ~shade
+    shot["flagged"] |= veil
+    snow = _snow_flag(series, day, shot) & ~cloud & ~shade & covered
+    return _udm2(shot, (cloud, shade, veil, snow)) if kind == "udm2" else _scl(series, shot, (cloud, shade, veil, snow))
+
+
+def _snow_flag(series: Series, day: Day, shot: dict) -> np.ndarray:
+    if day.weather.snow == 0:
+        return np.zeros_like(shot["covered"])
+    sensor = series.sensor
+    return shot["numbers"][sensor.bands.index("blue")] * sensor.scale + sensor.offset > 0.45
+
+
+def _udm2(shot: dict, masks):
+    cloud, shade, veil, snow = masks
+    covered = shot["covered"]
+    clear = covered & ~cloud & ~shade & ~snow & ~veil
+    level = np.where(covered, 90, 0)
+    bands = (clear, snow, shade, veil, np.zeros_like(veil), cloud, level, ~covered)
+    return "udm2", "data-mask", np.stack([b.astype(np.uint8) for b in bands]), 1
+
+
+def _scl(series: Series, shot: dict, masks):
+    cloud, shade, veil, snow = masks
     scl = np.where(shot["numbers"][3] * series.sensor.scale + series.sensor.offset > 0.22, 4, 5).astype(np.uint8)
-    scl[(shot["cloud"] > 0.08) & ~cloud] = 10
-    for mask, value in ((snow, 11), (shade, 3), (cloud, 9), (~covered, 0)):
+    for mask, value in ((veil, 10), (snow, 11), (shade, 3), (cloud, 9), (~shot["covered"], 0)):
         scl[mask] = value
     return "scl", "data", scl[::2, ::2][None], 2
 
