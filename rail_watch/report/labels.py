@@ -24,7 +24,7 @@ TRIED = 160
 LEADER_WEIGHT = 2.5
 """A leader over another object misleads more than a label over its edge."""
 ROUNDS = 3
-EASY = 650.0
+EASY = 720.0
 """Mean price up to which no other order is tried: short leaders, nothing of weight hidden."""
 LEFT_OUT = 1e5
 """Price of a label that found no room."""
@@ -156,7 +156,7 @@ def _nearest(boxes: Floats, anchors: Floats) -> tuple[NDArray[np.intp], Floats]:
     dx = np.maximum(0, np.maximum(boxes[:, 0, None] - x, x - boxes[:, 2, None]))
     dy = np.maximum(0, np.maximum(boxes[:, 1, None] - y, y - boxes[:, 3, None]))
     aside = np.abs(0.5 * (boxes[:, 0, None] + boxes[:, 2, None]) - x)
-    price = np.hypot(dx, dy) + 0.25 * dx + 0.12 * aside
+    price = 2.0 * np.hypot(dx, dy) + 0.4 * dx + 0.15 * aside
     best = price.argmin(axis=1)
     return best, np.take_along_axis(price, best[:, None], axis=1)[:, 0]
 
