@@ -24,12 +24,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from shapely.geometry import mapping  # noqa: E402
+
 from benchmarks import quick_script  # noqa: E402
 from rail_watch import aoi  # noqa: E402
 from rail_watch.aoi.site import Site  # noqa: E402
 from rail_watch.errors import RailWatchError  # noqa: E402
 from rail_watch.evaluate import Figure, SceneScore, figures, read_truth, score  # noqa: E402
+from rail_watch.evaluate.claims import SCHEMA  # noqa: E402
 from rail_watch.evaluate.standards import goals_for  # noqa: E402
+from rail_watch.observe.records import Observation  # noqa: E402
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 Detector = Callable[[Path, Site], dict[str, Any]]
@@ -46,13 +50,22 @@ class Result:
 
 
 def by_rail_watch(source: Path, site: Site) -> dict[str, Any]:
-    """Run the project's own detector and return its document."""
-    from rail_watch.observe.document import document
-
+    """Run the project's own detector and return what the scorer reads of its answers."""
     from rail_watch.detect import DetectOptions, detect_sites
 
     run = detect_sites([site], source=source, options=DetectOptions(), created=CREATED)[0]
-    return json.loads(json.dumps(document(run.detections)))
+    scenes = [asdict(scene) | {"shift_m": scene.shift_m} for scene in run.detections.scenes]
+    for scene in scenes:
+        scene["tracks"] = [row for row in scene["tracks"] if row["role"] == "track"]
+    features = [
+        {"type": "Feature", "id": o.id, "geometry": mapping(o.geometry), "properties": _flat(o)}
+        for o in run.detections.observations
+    ]
+    return {"schema": SCHEMA, "scenes": scenes, "observations": {"features": features}}
+
+
+def _flat(observation: Observation) -> dict[str, Any]:
+    return {name: value for name, value in vars(observation).items() if name != "geometry"}
 
 
 def by_quick_script(source: Path, site: Site) -> dict[str, Any]:
@@ -73,7 +86,7 @@ def evaluate(folder: Path, detector: Detector) -> Result:
         document = detector(folder / "catalog.json", site)
     except RailWatchError as error:
         print(f"{folder}: {error}", file=sys.stderr)
-        document = {"schema": "rail-watch/detections/1", "scenes": [], "observations": {"features": []}}
+        document = {"schema": SCHEMA, "scenes": [], "observations": {"features": []}}
     seconds = time.perf_counter() - start
     return Result(str(folder), truth.gsd_m, score(document, truth, site), seconds)
 
