@@ -84,10 +84,9 @@ def test_wheel_carries_sites_imagery_and_schemas(wheel: Path) -> None:
         files = [path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and not path.name.startswith(".")]
         assert files
         assert {f"rail_watch/data/{path.relative_to(CHECKOUT).as_posix()}" for path in files} <= names
-    schemas = {path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("rail_watch/**/*.json")}
-    assert schemas
-    assert schemas <= names
-    assert "rail_watch/py.typed" in names
+    inside = [path for path in (CHECKOUT / "rail_watch").rglob("*.*") if path.is_file() and path.suffix != ".pyc"]
+    assert {path.relative_to(CHECKOUT).as_posix() for path in inside} <= names
+    assert {"rail_watch/py.typed", "rail_watch/aoi/schema/aoi.schema.json"} <= names
 
 
 def test_wheel_is_small_enough(wheel: Path) -> None:
