@@ -3,7 +3,7 @@
 Series are folders with `aoi.geojson`, `catalog.json` and `truth.json`. They are taken from --series (searched at any
 depth), or drawn by `tests.other_renderer` from --gsd and --seeds. Seeds 0-99 are for tuning, 100 and up for reporting.
 
-Usage: python benchmarks/quality.py --gsd 0.5 3 10 --seeds 100-115 [--detector quick-script] [--json figures.json]
+Usage: python benchmarks/quality.py --gsd 0.5 3 10 --seeds 100-115 [--detector quick-script] > figures.json
        python benchmarks/quality.py --series FOLDER ...
 """
 
@@ -135,14 +135,15 @@ def table(gsd_m: float, found: dict[str, Figure]) -> str:
 
 
 def report(results: Sequence[Result]) -> dict[str, Any]:
-    """Print a table per ground sample distance; return everything as plain data."""
+    """Print a table per ground sample distance on standard error; return everything as plain data."""
     out: dict[str, Any] = {}
     for gsd in sorted({r.gsd_m for r in results}):
         own = [r for r in results if r.gsd_m == gsd]
         scores = [s for r in own for s in r.scores]
         found = figures(scores)
-        print(f"\n{gsd:g} m: {len(own)} series, {len(scores)} scenes, {sum(r.seconds for r in own):.0f} s")
-        print(table(gsd, found))
+        seconds = sum(r.seconds for r in own)
+        print(f"\n{gsd:g} m: {len(own)} series, {len(scores)} scenes, {seconds:.0f} s", file=sys.stderr)
+        print(table(gsd, found), file=sys.stderr)
         out[f"{gsd:g}"] = {name: asdict(figure) for name, figure in found.items()}
     return out
 
@@ -161,16 +162,13 @@ def main() -> None:
     parser.add_argument("--gsd", type=float, nargs="+", default=[0.5, 3.0, 10.0], help="draw series of these")
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("100-115"), help="such as 100-115 or 3,5,9-11")
     parser.add_argument("--detector", choices=sorted(DETECTORS), default="rail-watch")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     folders = folders_of(options.series) if options.series else drawn(options.gsd, options.seeds)
     results = []
     for folder in folders:
         results.append(evaluate(folder, DETECTORS[options.detector]))
         print(line_of(results[-1]), file=sys.stderr, flush=True)
-    data = report(results)
-    if options.json:
-        options.json.write_text(json.dumps(data, indent=1))
+    print(json.dumps(report(results), indent=1))
 
 
 if __name__ == "__main__":
