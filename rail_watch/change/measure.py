@@ -32,8 +32,15 @@ class ChangeMap:
     """(T, row, column) mean over bands of the difference in noise units: positive where brighter than usual."""
     residual: Array
     """(T, B, row, column) difference in noise units."""
-    seen: NDArray[np.bool_]
-    """(T, row, column) could be judged."""
+    ratio: Array
+    """(T, B, row, column) observed over expected light, both above the scene's dark level; NaN where not seen."""
+    factor: int
+    """How many pixels of the stack a side of these pixels is."""
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(T, row, column) could be judged."""
+        return np.isfinite(self.p_value)
 
 
 def _reduced(stack: Stack, factor: int) -> tuple[Grid, Array, NDArray[np.bool_]]:
@@ -86,6 +93,7 @@ def measure(stack: Stack, zones: Zones, *, radiometry: Radiometry | None = None)
     weight = np.clip(radiometry.gain.min(axis=1), 0.02, 1.0) ** 2
     p_value = np.full(seen.shape, np.nan, dtype=np.float32)
     residual = np.full(pixels.shape, np.nan, dtype=np.float32)
+    ratio = np.full(pixels.shape, np.nan, dtype=np.float32)
     shared = _baseline(values, seen, 0, weight=weight) if len(values) > 6 else None
     for t in range(len(pixels)):
         baseline = shared if shared is not None else _baseline(values, seen, t, weight=weight)
@@ -93,6 +101,9 @@ def measure(stack: Stack, zones: Zones, *, radiometry: Radiometry | None = None)
         if known.sum() < 50:
             continue
         predicted = baseline * radiometry.gain[t][:, None, None] + radiometry.offset[t][:, None, None]
+        dark = radiometry.dark[t][:, None, None]
+        light = np.maximum(predicted - dark, 0.02 * np.nanmedian(predicted))
+        ratio[t][:, known] = ((pixels[t] - dark) / light)[:, known]
         difference = (pixels[t] - predicted)[:, known].T.astype(np.float64)
         difference -= np.median(difference, axis=0)
         sample = difference[:: max(1, len(difference) // 50_000)]
@@ -101,7 +112,7 @@ def measure(stack: Stack, zones: Zones, *, radiometry: Radiometry | None = None)
         p_value[t][known] = _p_of((white**2).sum(axis=1), white.shape[1])
     with np.errstate(invalid="ignore"):
         brightness = residual.mean(axis=1)
-    return ChangeMap(grid, p_value, brightness, residual, np.isfinite(p_value))
+    return ChangeMap(grid, p_value, brightness, residual, ratio, factor)
 
 
 def _p_of(energy: NDArray[np.float64], dims: int) -> NDArray[np.float64]:

@@ -1,9 +1,10 @@
 """From a statistic to a p-value: what the empty tracks of the series itself look like.
 
-Among the statistics of a series some belong to trains; most belong to empty track. A two-component mixture, a Gumbel
-law for the maxima of empty track and a broad law for everything above, is fitted by expectation-maximisation
-(Efron, JASA 2004, doi:10.1198/016214504000000089: the null is estimated from the bulk of the tests themselves).
-A weak prior carries series too short to speak for themselves.
+Two kinds of evidence on the law of empty track: stretches taken for empty, and whole looks at which something may
+stand. The first belong to it; the second share in it as far as a two-component mixture says (Efron, JASA 2004,
+doi:10.1198/016214504000000089: the null is estimated from the tests themselves). The law is the sample's own ranks in
+its body and an exponential tail above (peaks over threshold: Pickands, Ann. Statist. 1975), so that the p-values of
+empty track are even whatever shape the body has. A weak prior carries series too short to speak for themselves.
 """
 
 from __future__ import annotations
@@ -12,83 +13,101 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
-PRIOR_WEIGHT = 6.0
+Array = NDArray[np.float64]
+
+BODY = 0.75
+"""Share of the law described by ranks; the rest by the tail."""
+PRIOR_LOOKS = 8.0
 """The prior counts as much as this many empty looks."""
 
 
 @dataclass(frozen=True)
-class GumbelNull:
-    """Law of the statistic of an empty track: P(U > u) = 1 - exp(-exp(-(u - location) / scale))."""
+class TailNull:
+    """Law of the statistic of an empty look."""
 
-    location: float
+    body: Array
+    """Ordered statistics of the body, with"""
+    mass: Array
+    """their cumulative probabilities, up to `BODY`."""
     scale: float
+    """Mean excess of the tail."""
     looks: float
-    """How many looks it rests on (the summed probability of being empty)."""
+    """How many looks it rests on."""
 
-    def p_value(self, statistic: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability that an empty track shows this or more."""
-        reduced = (np.asarray(statistic, dtype=np.float64) - self.location) / self.scale
-        return np.maximum(-np.expm1(-np.exp(-np.clip(reduced, -30, 700))), 1e-300)
+    def p_value(self, statistic: Array) -> Array:
+        """Return the probability that an empty look shows this or more."""
+        values = np.asarray(statistic, dtype=np.float64)
+        inside = 1 - np.interp(values, self.body, self.mass)
+        excess = np.maximum(values - self.body[-1], 0)
+        tail = (1 - BODY) * np.exp(-np.minimum(excess / self.scale, 680))
+        return np.asarray(np.where(values > self.body[-1], tail, inside))
 
     def threshold(self, rate: float) -> float:
-        """Return the statistic that empty track exceeds at this rate."""
-        return float(self.location - self.scale * np.log(-np.log1p(-rate)))
+        """Return the statistic that an empty look exceeds at this rate."""
+        if rate >= 1 - BODY:
+            return float(np.interp(1 - rate, self.mass, self.body))
+        return float(self.body[-1] + self.scale * np.log((1 - BODY) / rate))
 
 
-def _log_density(values: NDArray[np.float64], location: float, scale: float) -> NDArray[np.float64]:
-    reduced = np.clip((values - location) / scale, -30, 700)
-    return np.asarray(-np.log(scale) - reduced - np.exp(-reduced))
+def _prior_sample(prior: tuple[float, float], count: int) -> Array:
+    """Quantiles of a Gumbel law of this location and scale."""
+    ranks = (np.arange(count) + 0.5) / count
+    return np.asarray(prior[0] - prior[1] * np.log(-np.log(ranks)))
 
 
-def fit_null(statistics: NDArray[np.float64], *, prior: tuple[float, float]) -> GumbelNull:
-    """Fit the law of empty track to a series' statistics, trains among them.
+def _law(values: Array, weights: Array, prior: tuple[float, float]) -> TailNull:
+    extra = _prior_sample(prior, 16)
+    everything = np.concatenate([values, extra])
+    weight = np.concatenate([weights, np.full(16, PRIOR_LOOKS / 16)])
+    order = np.argsort(everything, kind="stable")
+    ordered, mass = everything[order], weight[order]
+    level = (np.cumsum(mass) - 0.5 * mass) / mass.sum()
+    knot = float(np.interp(BODY, level, ordered))
+    keep = level < BODY
+    above = ordered > knot
+    excess = float((mass[above] * (ordered[above] - knot)).sum() / max(mass[above].sum(), 1e-9))
+    low = ordered[0] - (ordered[min(3, len(ordered) - 1)] - ordered[0]) - 0.5 * prior[1]
+    body = np.concatenate([[low], ordered[keep], [knot]])
+    return TailNull(
+        np.maximum.accumulate(body + np.arange(len(body)) * 1e-9),
+        np.concatenate([[0.0], level[keep], [BODY]]),
+        max(excess, 0.3 * prior[1]),
+        float(weights.sum()),
+    )
+
+
+def _density(law: TailNull, values: Array) -> Array:
+    """Tail density, held constant below the knot, where nothing is in doubt."""
+    excess = np.maximum(values - law.body[-1], 0)
+    return np.asarray((1 - BODY) / law.scale * np.exp(-np.minimum(excess / law.scale, 680)))
+
+
+def fit_null(empty: Array, doubtful: Array, *, prior: tuple[float, float]) -> TailNull:
+    """Fit the law of empty track.
 
     Parameters
     ----------
-    statistics : (n,) one per look that could be judged.
-    prior : location and scale expected before anything is seen.
+    empty : (n,) statistics of stretches taken for empty.
+    doubtful : (m,) statistics of looks at which something may stand.
+    prior : location and scale of the Gumbel law expected before anything is seen.
     """
-    values = np.asarray(statistics, dtype=np.float64)
-    location, scale = prior
-    if len(values) == 0:
-        return GumbelNull(location, scale, 0.0)
-    # The quiet half of the sample places the start; the prior alone would be blind to a series of another kind.
-    location = 0.5 * (location + float(np.percentile(values, 30)))
-    top = max(float(values.max()), location + 20 * scale)
-    share = 0.7
-    member = np.ones(len(values))
-    for _ in range(60):
-        log_null = _log_density(values, location, scale)
-        # Trains may lie anywhere above the body of the empties, evenly as far as we know.
-        above = values > location + scale
-        log_train = np.where(above, -np.log(max(top - location - scale, scale)), -np.inf)
-        new_member = 1 / (1 + np.exp(np.clip(log_train - log_null, -700, 700)) * (1 - share) / share)
-        share = float(np.clip((new_member.sum() + 1.4) / (len(values) + 2), 0.05, 0.99))
-        old = (location, scale)
-        location, scale = _weighted_gumbel(values, new_member, prior)
-        settled = abs(location - old[0]) + abs(scale - old[1]) < 1e-5 * prior[1]
-        member = new_member
-        if settled:
+    values = np.concatenate([empty, doubtful])
+    weights = np.concatenate([np.ones(len(empty)), np.full(len(doubtful), 0.05)])
+    law = _law(values, weights, prior)
+    share = 0.5
+    for _ in range(40):
+        # What may stand there shows anything above the body, evenly as far as we know.
+        reach = max(float(values.max(initial=law.body[-1])) - law.body[-1], 10 * law.scale)
+        null = _density(law, values)
+        other = np.where(values > law.body[-1], 1 / reach, 0)
+        member = share * null / (share * null + (1 - share) * other + 1e-300)
+        # Of the stretches taken for empty a few were not: at most one in twenty is doubted.
+        first = 0.95 * null / (0.95 * null + 0.05 * other + 1e-300)
+        new = np.concatenate([first[: len(empty)], member[len(empty) :]])
+        share = float(np.clip((member[len(empty) :].sum() + 1) / (len(doubtful) + 2), 0.02, 0.98))
+        law = _law(values, new, prior)
+        if np.abs(new - weights).max(initial=0) < 1e-4:
             break
-    return GumbelNull(location, scale, float(member.sum()))
-
-
-def _weighted_gumbel(
-    values: NDArray[np.float64], weights: NDArray[np.float64], prior: tuple[float, float]
-) -> tuple[float, float]:
-    """Maximum a posteriori location and scale; the prior enters as quantiles of itself with a small weight."""
-    ranks = (np.arange(20) + 0.5) / 20
-    pseudo = prior[0] - prior[1] * np.log(-np.log(ranks))
-    everything = np.concatenate([values, pseudo])
-    weight = np.concatenate([weights, np.full(20, PRIOR_WEIGHT / 20)])
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        return -float(weight @ _log_density(everything, parameters[0], float(np.exp(parameters[1]))))
-
-    mean = float(weight @ everything / weight.sum())
-    deviation = float(np.sqrt(weight @ (everything - mean) ** 2 / weight.sum()))
-    start = [mean - 0.45 * deviation, np.log(max(0.78 * deviation, 1e-3))]
-    best = optimize.minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-7})
-    return float(best.x[0]), float(np.exp(best.x[1]))
+        weights = new
+    return law

@@ -218,7 +218,9 @@ def _state(stack: Stack, window: _Window, covered: Array | None, t: int, frame: 
     values = covered[known]
     fill = float(values.mean()) if stack.gsd_m > FINE_GSD_M else float((values > 0.5).mean())
     pixel = stack.gsd_m**2
-    doubt = float(np.sqrt((values * (1 - values)).sum() * 4) / max(len(values), 1)) + 0.01 + 0.5 * pixel / (count * pixel)
+    doubt = (
+        float(np.sqrt((values * (1 - values)).sum() * 4) / max(len(values), 1)) + 0.01 + 0.5 * pixel / (count * pixel)
+    )
     piles = _piles(window, covered, t, gsd_m=stack.gsd_m, frame=frame)
     limits = (max(fill - 1.96 * doubt, 0.0), min(fill + 1.96 * doubt, 1.0))
     return ApronState(window.area.id, t, visible, fill, limits, max(LEAST_AREA_M2, 4 * pixel), reason, piles)

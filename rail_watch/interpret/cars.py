@@ -59,10 +59,14 @@ def boundary_evidence(profile: Array, step_m: float) -> Array:
     wide = max(2, round(3.0 / step_m))
     padded = np.pad(profile, ((0, 0), (wide, wide)), mode="edge")
     means = ndimage.uniform_filter1d(padded, wide, axis=1)
-    jump = np.linalg.norm(means[:, 2 * wide :] - means[:, : -2 * wide], axis=0) if profile.shape[1] > 2 * wide else gap * 0
+    jump = (
+        np.linalg.norm(means[:, 2 * wide :] - means[:, : -2 * wide], axis=0) if profile.shape[1] > 2 * wide else gap * 0
+    )
     gap_level = max(float(np.median(gap)), 1.0)
     jump_level = max(float(np.median(jump)), 1.0)
-    evidence = 2.2 * (np.log(gap / gap_level + 0.1) - 0.7) + 0.8 * np.clip(np.log(jump / jump_level + 0.1) - 0.5, -0.5, 2)
+    evidence = 2.2 * (np.log(gap / gap_level + 0.1) - 0.7) + 0.8 * np.clip(
+        np.log(jump / jump_level + 0.1) - 0.5, -0.5, 2
+    )
     return np.asarray(np.clip(evidence, -4, 6))
 
 

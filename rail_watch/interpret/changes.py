@@ -88,5 +88,7 @@ def _cut(change: ChangeMap, wanted: NDArray[np.bool_], lasts: NDArray[np.bool_],
         area = float(reproject(polygon, WGS84, frame).area)
         where = labels == int(label)
         logs = np.log(np.maximum(change.p_value[t][where], 1e-12))
-        patches.append(Patch(t, polygon, area, float(np.exp(max(logs.mean() * 2, -600))), bool(lasts[where].mean() > 0.5)))
+        patches.append(
+            Patch(t, polygon, area, float(np.exp(max(logs.mean() * 2, -600))), bool(lasts[where].mean() > 0.5))
+        )
     return sorted(patches, key=lambda p: -p.area_m2)[:MOST_PATCHES]

@@ -83,9 +83,7 @@ def shadow_band(across_m: NDArray[np.float64], sun: Sun, height_m: float, *, blu
     return coverage(sun.side * across_m, HALF_WIDTH_M, HALF_WIDTH_M + width, blur_m=blur_m)
 
 
-def _sheared(
-    values: Array, across_m: NDArray[np.float64], sun: Sun, step_m: float
-) -> Array:
+def _sheared(values: Array, across_m: NDArray[np.float64], sun: Sun, step_m: float) -> Array:
     """Bring each sample of a shadow back to the step of the train that throws it."""
     out = values.copy()
     for column, across in enumerate(across_m):
@@ -118,7 +116,13 @@ def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, scene
 
 
 def train_evidence(
-    r: Residual, others: Others, across_m: NDArray[np.float64], *, sun: Sun, scene: Shade, resolution: tuple[float, float]
+    r: Residual,
+    others: Others,
+    across_m: NDArray[np.float64],
+    *,
+    sun: Sun,
+    scene: Shade,
+    resolution: tuple[float, float],
 ) -> tuple[Array, NDArray[np.intp]]:
     """Log-likelihood ratio of a train against empty track at each step.
 

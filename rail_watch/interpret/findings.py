@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Site
+from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import ChangeMap, measure
 from rail_watch.change.radiometry import Radiometry, fit_radiometry
+from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.limits import detection_limits
@@ -58,6 +60,8 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
     """Judge every track, apron and the rest of the site at every scene of a stack."""
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
+    change = measure(stack, zones, radiometry=radiometry)
+    stack = _with_cover(stack, change)
     strips = make_strips(stack, site)
     yard: Yard | None = None
     looks: Looks | None = None
@@ -71,7 +75,6 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
         limits = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     blocked = zones.tracks | zones.sheds | zones.exclude
     aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked)
-    change = measure(stack, zones, radiometry=radiometry)
     patches = patches_of(change, stack, site)
     ground = zones.ground & zones.site
     levels = np.array(
@@ -91,6 +94,16 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
         hidden_by=tuple(_hidden_by(quality[zones.site]) for quality in stack.quality),
         yard=yard,
     )
+
+
+def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
+    """Return the stack with wide patches that hide the ground marked as cloud or cloud shadow."""
+    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
+    fine = np.repeat(np.repeat(cover, change.factor, axis=1), change.factor, axis=2)
+    quality = stack.quality.copy()
+    part = quality[:, : fine.shape[1], : fine.shape[2]]
+    part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
+    return replace(stack, quality=quality)
 
 
 def _hidden_by(quality: NDArray[np.uint8]) -> str | None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.interpret.evidence import Residual, Others, train_evidence
-from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.segments import shortest_train_m
+from rail_watch.interpret.looks import KNEE, Looks
+from rail_watch.interpret.segments import MOST, shortest_train_m
 from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
 from rail_watch.interpret.evidence import shadow_band
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
@@ -36,14 +36,12 @@ def detection_limits(
         for k in range(len(yard.strips)):
             if not np.isfinite(looks.statistic[k, t]):
                 continue
-            needed = (threshold + looks.correction[k, t]) * looks.spread[t] + looks.centre[t]
+            needed = KNEE * np.sinh((threshold + looks.correction[k, t]) / KNEE) * looks.spread[t] + looks.centre[t]
             limits[k, t] = _limit(yard, model, (k, t), looks.visible[k][t], float(needed))
     return limits
 
 
-def _limit(
-    yard: Yard, model: SceneModel, place: tuple[int, int], visible: NDArray[np.bool_], needed: float
-) -> float:
+def _limit(yard: Yard, model: SceneModel, place: tuple[int, int], visible: NDArray[np.bool_], needed: float) -> float:
     k, t = place
     strip = yard.strips[k]
     rng = np.random.default_rng([k, t])
@@ -83,17 +81,20 @@ def _inserted(
         none = np.zeros(inserted.valid.shape, np.float32)
         straight = type(sun)(sun.side, sun.across, 0.0)
         out[i], _ = train_evidence(
-            inserted, Others(none, none), strip.across_m, sun=straight, scene=shade, resolution=(yard.gsd_m, strip.step_m)
+            inserted,
+            Others(none, none),
+            strip.across_m,
+            sun=straight,
+            scene=shade,
+            resolution=(yard.gsd_m, strip.step_m),
         )
     return out
 
 
-def _lengths_needed(
-    evidence: NDArray[np.float32], step_m: float, gsd_m: float, needed: float
-) -> NDArray[np.float64]:
+def _lengths_needed(evidence: NDArray[np.float32], step_m: float, gsd_m: float, needed: float) -> NDArray[np.float64]:
     """(INSERTIONS,) shortest length at which each train's best window passes; inf where none does."""
     shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
-    total = np.cumsum(np.clip(evidence, -8, 8), axis=1)
+    total = np.cumsum(np.clip(evidence, -60, MOST), axis=1)
     lengths = np.arange(1, evidence.shape[1] + 1)
     best = np.full(evidence.shape, -np.inf)
     for times in (1, 2, 4, 8):

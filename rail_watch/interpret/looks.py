@@ -6,15 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from rail_watch.change.null import GumbelNull, fit_null
+from rail_watch.change.null import TailNull, fit_null
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.segments import MOST, shortest_train_m, window_statistic
 from rail_watch.interpret.shadows import HALF_WIDTH_M
 from rail_watch.interpret.yard import Yard
 
 PRIOR_NULL = (3.0, 0.8)
 """Location and scale of the standardised statistic of empty track before a series has spoken."""
+ENOUGH_TRAINS = 10
+"""Empty track this many shortest trains long tells a scene's own noise; less, and the series' is taken."""
+KNEE = 8.0
+"""Statistics grow linearly up to about this, logarithmically beyond."""
 TYPICAL_TRACK_M = 400.0
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
@@ -27,6 +32,15 @@ REASONS = {
     Quality.READ_FAILED: "could not be read",
     Quality.SATURATED: "saturated",
 }
+
+
+def standardised(raw: float, scale: tuple[float, float] | NDArray[np.float64]) -> float:
+    """Refer a window's evidence to the scene's empty windows; the inverse hyperbolic sine tames the long upper tail.
+
+    Noise stays as it is, while stains, puddles and passing shadows, which come in all strengths, are drawn together,
+    so that one law with an exponential tail fits both.
+    """
+    return float(np.arcsinh((raw - scale[0]) / (KNEE * scale[1])) * KNEE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Looks:
     """(T,) and"""
     centre: NDArray[np.float64]
     """(T,) by which each scene's statistics were standardised."""
-    null: GumbelNull
+    null: TailNull
     correction: NDArray[np.float64]
     """(K, T) taken off for the length in sight."""
     reason: list[list[str | None]]
@@ -53,7 +67,7 @@ class Looks:
 
     def p_of(self, raw: float, k: int, t: int) -> float:
         """p-value of a raw window statistic on strip k at scene t."""
-        value = (raw - self.centre[t]) / self.spread[t] - self.correction[k, t]
+        value = standardised(raw, (self.centre[t], self.spread[t])) - self.correction[k, t]
         return float(self.null.p_value(np.array([value]))[0])
 
 
@@ -80,16 +94,30 @@ def _scale_of_scene(yard: Yard, visible: list[NDArray[np.bool_]], t: int) -> tup
     for k, strip in enumerate(yard.strips):
         width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
         free = visible[k][t] & ~yard.occupied[k][t]
-        score = np.where(free, np.clip(yard.score[k][t], -8, 8), 0)
+        score = np.where(free, np.clip(yard.score[k][t], -60, MOST), 0)
         total, seen = np.cumsum(np.append(0, score)), np.cumsum(np.append(0, free))
         if len(score) >= width:
             window = total[width:] - total[:-width]
             sums.append(window[(seen[width:] - seen[:-width]) >= 0.9 * width])
     values = np.concatenate(sums) if sums else np.empty(0)
-    if len(values) < 30:
+    if sum(len(v) for v in sums) * yard.strips[0].step_m < ENOUGH_TRAINS * shortest_train_m(yard.gsd_m):
         return float("nan"), float("nan")
     middle, upper = np.percentile(values, [50, 84])
     return float(middle), float(max(upper - middle, 1e-3))
+
+
+def _free_statistic(yard: Yard, k: int, t: int, visible: NDArray[np.bool_]) -> tuple[float, float]:
+    """Statistic of the part of a look well away from what was taken for a train, and that part's length in metres."""
+    strip = yard.strips[k]
+    margin = max(int(round(1.5 * shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
+    free = visible & ~ndimage.binary_dilation(yard.occupied[k][t], iterations=margin)
+    raw = window_statistic(yard.score[k][t], free, strip.step_m, gsd_m=yard.gsd_m)
+    return raw, float(free.sum() * strip.step_m)
+
+
+def _length_correction(metres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The maximum over a longer stretch is larger by the scale times the logarithm of the ratio of lengths."""
+    return np.asarray(PRIOR_NULL[1] * np.log(np.maximum(metres, 10.0) / TYPICAL_TRACK_M))
 
 
 def judge(yard: Yard) -> Looks:
@@ -99,19 +127,26 @@ def judge(yard: Yard) -> Looks:
     scales = np.array([_scale_of_scene(yard, visible, t) for t in range(yard.times)])
     typical = np.nanmedian(scales, axis=0) if np.isfinite(scales).any() else np.array([-20.0, 5.0])
     scales = np.where(np.isfinite(scales), scales, typical)
-    statistic = np.full(shape, np.nan)
-    fraction = np.zeros(shape)
+    # A scene's spread is one number from few independent windows: it is drawn half-way to the series'.
+    scales[:, 1] = np.sqrt(scales[:, 1] * typical[1])
+    statistic, empties = np.full(shape, np.nan), np.full(shape, np.nan)
+    fraction, metres = np.zeros(shape), np.zeros(shape)
     for k, strip in enumerate(yard.strips):
         for t in range(yard.times):
             fraction[k, t] = float(visible[k][t].mean())
             raw = window_statistic(yard.score[k][t], visible[k][t], strip.step_m, gsd_m=yard.gsd_m)
-            statistic[k, t] = (raw - scales[t, 0]) / scales[t, 1]
-    # The maximum over a longer stretch is larger by the scale times the logarithm of the ratio of lengths.
-    metres = fraction * np.array([s.line.length for s in yard.strips])[:, None]
-    correction = PRIOR_NULL[1] * np.log(np.maximum(metres, 10.0) / TYPICAL_TRACK_M)
+            statistic[k, t] = standardised(raw, scales[t])
+            raw, metres[k, t] = _free_statistic(yard, k, t, visible[k][t])
+            enough = metres[k, t] >= 3 * shortest_train_m(yard.gsd_m)
+            empties[k, t] = standardised(raw, scales[t]) if enough else np.nan
+            if visible[k][t].sum() * strip.step_m < 1.5 * shortest_train_m(yard.gsd_m):
+                statistic[k, t] = np.nan
+    correction = _length_correction(fraction * np.array([s.line.length for s in yard.strips])[:, None])
     statistic -= correction
+    empties -= _length_correction(metres)
+    taken = np.array([[o.any() for o in occupied] for occupied in yard.occupied])
     known = np.isfinite(statistic)
-    null = fit_null(statistic[known], prior=PRIOR_NULL)
+    null = fit_null(empties[np.isfinite(empties)], statistic[known & taken], prior=PRIOR_NULL)
     p_value = np.full(shape, np.nan)
     p_value[known] = null.p_value(statistic[known])
     reason = [

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 
+MOST = 12.0
+"""No step says more for a train than this: one bright sample must not carry a whole window."""
+
+
 def shortest_train_m(gsd_m: float) -> float:
     """The shortest train looked for: a railcar where it can be seen, else what fills enough pixels."""
     return max(11.0, 10.0 * gsd_m)
@@ -54,7 +58,7 @@ def window_statistic(score: NDArray[np.float32], visible: NDArray[np.bool_], ste
     """
     shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
     best = -np.inf
-    total = np.concatenate([[0.0], np.cumsum(np.where(visible, np.clip(score, -8, 8), 0), dtype=np.float64)])
+    total = np.concatenate([[0.0], np.cumsum(np.where(visible, np.clip(score, -60, MOST), 0), dtype=np.float64)])
     seen = np.concatenate([[0.0], np.cumsum(visible, dtype=np.float64)])
     for times in (1, 2, 4, 8):
         width = shortest * times

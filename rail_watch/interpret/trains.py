@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rail_watch.change.null import GumbelNull
 from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
 from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
+from rail_watch.interpret.segments import MOST, segments, shortest_train_m, window_statistic
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
 
@@ -64,9 +63,7 @@ def _segment_p(yard: Yard, looks: Looks, k: int, t: int, run: tuple[int, int]) -
     return float(looks.p_of(raw, k, t))
 
 
-def trains_of(
-    yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float
-) -> list[Train]:
+def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float) -> list[Train]:
     """Return every train that an empty track would show less often than the rate asked for.
 
     Where a track's look passes and no stretch of it does alone, its strongest window is the train.
@@ -90,7 +87,7 @@ def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[t
     if passing:
         return passing
     width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
-    sums = np.convolve(np.clip(yard.score[k][t], -8, 8), np.ones(width), mode="valid")
+    sums = np.convolve(np.clip(yard.score[k][t], -60, MOST), np.ones(width), mode="valid")
     start = int(np.argmax(sums))
     return [((start, start + width), float(looks.p_value[k, t]))]
 
@@ -116,7 +113,9 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
     raw = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
     cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
     colours = tuple(
-        tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1)) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a
+        tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1))
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        if b > a
     )
     return Train(k, t, start, end, float(sigma), p_value, height, count, colours)
 
@@ -135,4 +134,4 @@ def end_error_m(gsd_m: float) -> float:
     return 0.35 + 0.45 * gsd_m
 
 
-__all__ = ["GumbelNull", "Train", "trains_of"]
+__all__ = ["Train", "trains_of"]

@@ -22,7 +22,15 @@ from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.emptiness import footprint_colours, likeness_to_ballast
 from rail_watch.interpret.evidence import Others, Residual, Shade, train_evidence
 from rail_watch.interpret.segments import segments
-from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, LONGEST_SHADOW_M, Sun, mean_heading, sun_on_track, sun_over
+from rail_watch.interpret.shadows import (
+    HALF_WIDTH_M,
+    HEIGHTS_M,
+    LONGEST_SHADOW_M,
+    Sun,
+    mean_heading,
+    sun_on_track,
+    sun_over,
+)
 from rail_watch.interpret.strips import FINE_GSD_M, Neighbour, Strip, neighbours
 from rail_watch.prepare.stack import Stack
 
@@ -79,7 +87,9 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
     ]
     times = len(stack.scenes)
     colours = [footprint_colours(s, u, radiometry) for s, u in zip(strips, usable, strict=True)]
-    empty = likeness_to_ballast(colours, strips) if stack.gsd_m <= FINE_GSD_M else [np.ones(c.shape[:2]) for c in colours]
+    empty = (
+        likeness_to_ballast(colours, strips) if stack.gsd_m <= 5 else [np.ones(c.shape[:2]) for c in colours]
+    )
     return Yard(
         gsd_m=stack.gsd_m,
         strips=strips,
@@ -219,9 +229,7 @@ def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float,
     return (gain, offset) if better < before else start
 
 
-def noise_units(
-    covariance: NDArray[np.float64], level: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], Array]:
+def noise_units(covariance: NDArray[np.float64], level: NDArray[np.float64]) -> tuple[NDArray[np.float64], Array]:
     """Transform that makes noise 1 and the spread of railcar colours diagonal, and that spread's variances.
 
     Railcars are brighter or darker than the ground by half its level, all bands together, and differ from it in colour
@@ -313,6 +321,45 @@ def _order(yard: Yard, t: int, sweep: int) -> list[int]:
     return list(np.argsort(places, kind="stable"))
 
 
+def _profile(values: Array, strip: Strip, gsd_m: float) -> Array:
+    """(S, 3 B) mean of the footprint and of the ground to its left and right, along a strip. values: (B, S, O)."""
+    inner = np.abs(strip.across_m) <= max(1.1, 0.3 * gsd_m)
+    sides = [
+        (side * strip.across_m > max(1.8, 0.5 * gsd_m)) & (side * strip.across_m <= max(4.0, 1.2 * gsd_m))
+        for side in (1, -1)
+    ]
+    return np.concatenate([values[..., pick].mean(axis=-1) for pick in (inner, *sides)]).T
+
+
+def right_majorities(yard: Yard) -> None:
+    """Where most scenes agree with one another but not with the rest of the track, doubt them and not the few.
+
+    A train that stands through most of a series makes the median, and the looks at bare track then differ from it.
+    Which of the two is the track is asked of the track itself: its cross-section elsewhere.
+    """
+    radiometry = yard.radiometry
+    for k, strip in enumerate(yard.strips):
+        flagged = yard.occupied[k]
+        weights = (flagged & (radiometry.gain.min(axis=1) > 0.3)[:, None]).astype(np.float32)
+        if not weights.any():
+            continue
+        values = np.empty_like(yard.baseline[k])
+        mass = weights[:, :, None] * yard.usable[k]
+        for b in range(len(values)):
+            gain = np.maximum(radiometry.gain[:, b], 0.05)[:, None, None]
+            scaled = (strip.pixels[:, b] - radiometry.offset[:, b][:, None, None]) / gain
+            values[b] = weighted_median(scaled.astype(np.float32), mass)
+        usual, other = (_profile(v, strip, yard.gsd_m) for v in (yard.baseline[k], values))
+        middle = np.nanmedian(usual, axis=0)
+        width = np.maximum(np.nanmedian(np.abs(usual - middle), axis=0) * 1.4826, 0.01 * np.abs(middle) + 1e-9)
+        unlike = [np.minimum(((p - middle) / width) ** 2, 30).mean(axis=1) for p in (usual, other)]
+        better = np.where(np.isfinite(unlike[1]), unlike[0] - unlike[1], -1.0)
+        better = ndimage.uniform_filter1d(better, max(1, round(15 / strip.step_m)), mode="nearest")
+        swap = (better > 1.0) & flagged.any(axis=0)
+        yard.empty[k] = np.where(swap[None, :], np.where(flagged, 1.0, 0.02), yard.empty[k]).astype(np.float32)
+        yard.occupied[k] = flagged & ~swap
+
+
 def solve(yard: Yard) -> list[SceneModel | None]:
     """Run the rounds; returns each scene's model (None where nothing of the tracks can be seen)."""
     models: list[SceneModel | None] = []
@@ -322,8 +369,10 @@ def solve(yard: Yard) -> list[SceneModel | None]:
         update_variance(yard, models)
         models = [scene_model(yard, t) for t in range(yard.times)]
         update_trains(yard, models)
-        if round_number == 0:
-            yard.empty = [np.where(o, 0.05, np.maximum(e, 0.3)) for e, o in zip(yard.empty, yard.occupied, strict=True)]
-        else:
-            yard.empty = [np.ones_like(e) for e in yard.empty]
+        if round_number < ROUNDS - 1:
+            yard.empty = [
+                np.where(o, 0.05, np.maximum(e, 0.3)).astype(np.float32)
+                for e, o in zip(yard.empty, yard.occupied, strict=True)
+            ]
+            right_majorities(yard)
     return models

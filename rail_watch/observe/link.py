@@ -31,7 +31,9 @@ def overlap(a: Observation, b: Observation) -> float:
 def _last_clear(item: Observation, scenes: Sequence[SceneRecord]) -> SceneRecord | None:
     """Return the latest earlier scene of the same sensor that showed the place of the observation."""
     own = next(s for s in scenes if s.id == item.scene)
-    for scene in sorted((s for s in scenes if s.when < own.when and s.sensor == own.sensor), key=lambda s: s.when)[::-1]:
+    for scene in sorted((s for s in scenes if s.when < own.when and s.sensor == own.sensor), key=lambda s: s.when)[
+        ::-1
+    ]:
         if scene.status == "skipped":
             continue
         if item.track is not None:
@@ -124,5 +126,9 @@ def _placed(
     other = stood[0]
     same = other.id if item.track is None else None
     return replace(
-        item, change="standing", last_clear_before=before.when, first_seen=first_seen.get(other.id, other.when), same_as=same
+        item,
+        change="standing",
+        last_clear_before=before.when,
+        first_seen=first_seen.get(other.id, other.when),
+        same_as=same,
     )

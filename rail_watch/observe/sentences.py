@@ -50,7 +50,9 @@ def _before(item: Observation) -> str:
 def _same(item: Observation, site_names: Mapping[str, str]) -> str:
     if item.same_as is None or item.same_as_when is None:
         return ""
-    where = "" if item.same_as_site == item.site else f" at {site_names.get(item.same_as_site or '', item.same_as_site)}"
+    where = (
+        "" if item.same_as_site == item.site else f" at {site_names.get(item.same_as_site or '', item.same_as_site)}"
+    )
     return f"; what appears to be the train seen{where} at {stamp(item.same_as_when)}"
 
 
@@ -102,9 +104,7 @@ def _reasons(scene: SceneRecord) -> str:
     return ", ".join(dict.fromkeys(reasons)) or scene.reason or "hidden"
 
 
-def summary_of(
-    site: Site, scenes: Sequence[SceneRecord], observations: Sequence[Observation]
-) -> tuple[str, ...]:
+def summary_of(site: Site, scenes: Sequence[SceneRecord], observations: Sequence[Observation]) -> tuple[str, ...]:
     """Lines of an analyst's log, one or more per scene, in order of time."""
     lines = []
     for scene in scenes:

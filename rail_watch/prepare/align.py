@@ -16,10 +16,18 @@ from scipy import fft, ndimage
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_PIXELS = 150
+MIN_PIXELS = 80
 """Fewer usable pixels than this cannot carry a sub-pixel shift of two unknowns at 0.05 px."""
 BACKGROUND_PX = 8.0
 """Scale of the slow background (haze, illumination) removed before comparing."""
+TAPS = 4
+"""Half-length of the Lanczos kernel."""
+LARGE = 600_000
+"""Larger images are aligned on one band, and finely on their most telling blocks: there is more than enough to see."""
+BLOCK_PX = 160
+BLOCKS = 20
+TUKEY = 2.5
+"""Residuals beyond this many robust deviations (what moved: shadows, vehicles) have no say."""
 SMOOTHING_PX = 0.7
 """Both images are smoothed alike, so that noise does not flatten the gradients."""
 
@@ -65,15 +73,26 @@ def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[int,
     return int(rows[row]), int(rows[col])
 
 
+def _kernel(fraction: float) -> NDArray[np.float64]:
+    """Lanczos-4 weights that read a signal `fraction` of a sample further on, summing to 1."""
+    x = np.arange(-TAPS, TAPS + 1) - fraction
+    weights = np.where(np.abs(x) < TAPS, np.sinc(x) * np.sinc(x / TAPS), 0)
+    return np.asarray(weights / weights.sum())
+
+
 def translate(image: NDArray[np.float32], row_px: float, col_px: float) -> NDArray[np.float32]:
-    """Return image(row + row_px, col + col_px) on the same grid, by cubic B-splines. (band, row, col)."""
-    return np.stack(
-        [ndimage.shift(band, (-row_px, -col_px), order=3, mode="nearest", output=np.float32) for band in image]
-    )
+    """Return image(row + row_px, col + col_px) on the same grid, by separable Lanczos-4. (band, row, col)."""
+    whole = np.round([row_px, col_px]).astype(int)
+    rows, cols = (np.clip(np.arange(n) + w, 0, n - 1) for n, w in zip(image.shape[-2:], whole, strict=True))
+    moved = image[:, rows][:, :, cols]
+    for axis, fraction in ((-2, row_px - whole[0]), (-1, col_px - whole[1])):
+        if abs(fraction) > 1e-5:
+            moved = ndimage.correlate1d(moved, _kernel(fraction), axis=axis, mode="nearest", output=np.float32)
+    return moved
 
 
 def _tukey(residual: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    ratio = np.clip(np.abs(residual) / (4.685 * scale + 1e-12), 0, 1)
+    ratio = np.clip(np.abs(residual) / (TUKEY * scale + 1e-12), 0, 1)
     return ((1 - ratio**2) ** 2).astype(np.float32)
 
 
@@ -133,6 +152,58 @@ def _tile_error(reference: Image, moved: Image, mask: Mask) -> float:
     return float(np.sqrt(variance.max()))
 
 
+def _one_band(image: Image, mask: Mask) -> Image:
+    """Mean of the bands, each divided by its own spread."""
+    spread = np.array([max(float(np.std(band[mask])), 1e-9) for band in image], dtype=np.float32)
+    return np.asarray((np.nan_to_num(image) / spread[:, None, None]).mean(axis=0)[None], dtype=np.float32)
+
+
+def _blocks(reference: Image, image: Image, mask: Mask) -> tuple[Image, Image, Mask]:
+    """Lay the blocks with the strongest gradients under one another; near their seams nothing is used."""
+    strength = np.where(mask, np.hypot(*np.gradient(reference[0])), 0)
+    corners = [
+        (float(strength[r : r + BLOCK_PX, c : c + BLOCK_PX].sum()), r, c)
+        for r in range(0, mask.shape[0] - BLOCK_PX + 1, BLOCK_PX)
+        for c in range(0, mask.shape[1] - BLOCK_PX + 1, BLOCK_PX)
+    ]
+    chosen = sorted(corners, reverse=True)[:BLOCKS]
+    inner = np.zeros((BLOCK_PX, BLOCK_PX), dtype=bool)
+    inner[6:-6, 6:-6] = True
+
+    def cut(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate([array[..., r : r + BLOCK_PX, c : c + BLOCK_PX] for _, r, c in chosen], axis=-2)
+
+    kept = np.concatenate([mask[r : r + BLOCK_PX, c : c + BLOCK_PX] & inner for _, r, c in chosen], axis=0)
+    return cut(reference), cut(image), kept
+
+
+def _fine(reference: Image, image: Image, mask: Mask, start: tuple[int, int], reach_px: int) -> Shift:
+    """Gauss-Newton from the whole-pixel shift on."""
+    nothing = Shift(float("nan"), float("nan"), float("nan"), 0.0)
+    coarse = np.array(start, dtype=np.float64)
+    moved_whole = translate(image, *coarse)
+    inner = ndimage.binary_erosion(mask, iterations=2 if mask.sum() > 20_000 else 1, border_value=0)
+    if mask.size > LARGE:
+        reference, moved_whole, inner = _blocks(reference, moved_whole, inner)
+    if inner.sum() < MIN_PIXELS:
+        return nothing
+    rest = np.zeros(2)
+    moved = moved_whole
+    for _ in range(12):
+        step, _normal = _step(reference, moved, inner)
+        if not np.isfinite(step).all():
+            return nothing
+        rest += np.clip(step, -1, 1)
+        if np.abs(coarse + rest).max() > reach_px + 1 or np.abs(rest).max() > 4:
+            return nothing
+        moved = translate(moved_whole, *rest)
+        if np.abs(step).max() < 0.003:
+            break
+    error = _tile_error(reference, moved, inner)
+    row, col = coarse + rest
+    return Shift(float(row), float(col), error, _correlation(reference, moved, inner))
+
+
 def estimate_shift(
     reference: Image, image: Image, mask: Mask, *, reach_px: int = 6, reference_is_flat: bool = False
 ) -> Shift:
@@ -143,32 +214,21 @@ def estimate_shift(
     reference, image : (band, row, column) float32, the same bands; values outside `mask` are not used.
     mask : (row, column) True where both can be compared and the ground should not have changed.
     reach_px : the largest shift looked for, in pixels.
-    reference_is_flat : the reference has been through `high_pass` with this mask already.
+    reference_is_flat : the reference has been through `flatten` with this mask already.
 
     Returns
     -------
     Shift
         NaN shift when nothing agrees: too few pixels, no texture, or no convergence within the reach.
     """
-    nothing = Shift(float("nan"), float("nan"), float("nan"), 0.0)
     if mask.sum() < MIN_PIXELS:
-        return nothing
-    flat_reference = reference if reference_is_flat else high_pass(reference, mask)
-    flat = high_pass(image, mask)
-    position = np.array(coarse_shift(flat_reference, flat, reach_px=reach_px), dtype=np.float64)
-    inner = ndimage.binary_erosion(mask, iterations=2, border_value=0)
-    if inner.sum() < MIN_PIXELS:
-        return nothing
-    moved = translate(flat, *position)
-    for _ in range(12):
-        step, _normal = _step(flat_reference, moved, inner)
-        if not np.isfinite(step).all():
-            return nothing
-        position += np.clip(step, -1, 1)
-        if np.abs(position).max() > reach_px + 1:
-            return nothing
-        moved = translate(flat, *position)
-        if np.abs(step).max() < 0.003:
-            break
-    error = _tile_error(flat_reference, moved, inner)
-    return Shift(float(position[0]), float(position[1]), error, _correlation(flat_reference, moved, inner))
+        return Shift(float("nan"), float("nan"), float("nan"), 0.0)
+    flat_reference = reference if reference_is_flat else flatten(reference, mask)
+    flat = flatten(image, mask)
+    start = coarse_shift(flat_reference, flat, reach_px=reach_px)
+    return _fine(flat_reference, flat, mask, start, reach_px)
+
+
+def flatten(image: Image, mask: Mask) -> Image:
+    """Prepare an image for `estimate_shift`: one band where it is large, the slow background removed."""
+    return high_pass(_one_band(image, mask) if mask.size > LARGE else image, mask)

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from rail_watch.grid import Grid, transformer
 from rail_watch.imagery.scene import Quality, Scene
+from rail_watch.prepare.align import translate
 
 MAPPING_STEP_PX = 32
 """Spacing of the points between which a mapping between two projections is interpolated."""
@@ -72,10 +73,7 @@ def regrid(
     step = np.array([where[:, 1, 0] - where[:, 0, 0], where[:, 0, 1] - where[:, 0, 0]]).T
     where += (step @ np.asarray(shift_px))[:, None, None]
     pixels = np.stack(
-        [
-            ndimage.map_coordinates(filled(b, missing), where, order=3, mode="nearest", output=np.float32)
-            for b in source
-        ]
+        [ndimage.map_coordinates(filled(b, missing), where, order=3, mode="nearest", output=np.float32) for b in source]
     )
     outside = int(Quality.OUTSIDE)
     quality = ndimage.map_coordinates(scene.quality, where, order=0, mode="constant", cval=outside)
@@ -94,10 +92,7 @@ def _translated(
     fraction = corner - whole
     moved = source
     if np.abs(fraction).max() > 1e-4:
-        bands = [
-            ndimage.shift(filled(b, missing), -fraction, order=3, mode="nearest", output=np.float32) for b in source
-        ]
-        moved = np.stack(bands)
+        moved = translate(np.stack([filled(b, missing) for b in source]), float(fraction[0]), float(fraction[1]))
     pixels = np.full((len(source), *shape), np.nan, dtype=np.float32)
     out_quality = np.full(shape, int(Quality.OUTSIDE), dtype=np.uint8)
     rows = slice(max(0, -whole[0]), min(shape[0], quality.shape[0] - whole[0]))

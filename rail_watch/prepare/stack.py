@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.grid import Grid
 from rail_watch.imagery.scene import Quality, Scene, SceneRef
-from rail_watch.prepare.align import Shift, estimate_shift, high_pass
+from rail_watch.prepare.align import LARGE, Shift, estimate_shift, flatten
 from rail_watch.prepare.regrid import regrid
 from rail_watch.prepare.zones import Zones, zones_of
 
@@ -59,10 +59,16 @@ def _measure(
     pixels: NDArray[np.float32], quality: NDArray[np.uint8], zones: Zones, *, reference: int, reach_px: int
 ) -> list[Shift]:
     """Shift of every scene: first against the clearest one, then against the median of all, which has less noise."""
-    usable = np.isin(quality, DISPLAY_AND_CHANGE_QUALITY) & np.isfinite(pixels).all(axis=1) & zones.stable
-    base = pixels[reference]
+    usable = np.isin(quality, DISPLAY_AND_CHANGE_QUALITY) & np.isfinite(pixels).all(axis=1) & zones.anchor
+    base = flatten(pixels[reference], usable[reference])
     return [
-        estimate_shift(base, image, usable[reference] & mask, reach_px=reach_px)
+        estimate_shift(
+            np.where(usable[reference] & mask, base, 0),
+            image,
+            usable[reference] & mask,
+            reach_px=reach_px,
+            reference_is_flat=True,
+        )
         if index != reference
         else Shift(0.0, 0.0, 0.0, 1.0)
         for index, (image, mask) in enumerate(zip(pixels, usable, strict=True))
@@ -73,11 +79,13 @@ def _against_composite(
     stack: NDArray[np.float32], usable: NDArray[np.bool_], *, known: NDArray[np.bool_]
 ) -> list[Shift]:
     """Remaining shift of each aligned scene against the median of those with a known shift."""
+    if usable[0].size > LARGE:
+        stack = stack.mean(axis=1, keepdims=True)
     masked = np.where(usable[:, None], stack, np.nan)[known]
     with np.errstate(all="ignore"):
         composite = _nanmedian(masked)
     mask = np.isfinite(composite).all(axis=0)
-    flat = high_pass(np.nan_to_num(composite), mask)
+    flat = flatten(np.nan_to_num(composite), mask)
     return [
         estimate_shift(np.where(mask & good, flat, 0), image, mask & good, reach_px=2, reference_is_flat=True)
         for image, good in zip(stack, usable, strict=True)
@@ -173,7 +181,7 @@ def _refined(
         return (*unaligned, offsets, errors)
     pixels, quality = _place_all(scenes, *target, offsets)
     if len(scenes) > 2 and known.sum() > 1:
-        usable = np.isin(quality, DISPLAY_AND_CHANGE_QUALITY) & np.isfinite(pixels).all(axis=1) & zones.stable
+        usable = np.isin(quality, DISPLAY_AND_CHANGE_QUALITY) & np.isfinite(pixels).all(axis=1) & zones.anchor
         rest = _against_composite(pixels, usable, known=known)
         better = np.array([_accepted(s) for s in rest])
         errors = np.where(better, [s.error_px for s in rest], errors)

@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 HALF_CLEARANCE_M = 2.2
 """Half the width that a train may touch around a centre line: half a vehicle (1.65 m) and the
 imagery's and the line's own play."""
+ENOUGH_STABLE = 3000
+"""Pixels of named stable ground from which it is relied on alone."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Zones:
     aprons: Mask
     sheds: Mask
     exclude: Mask
+    anchor: Mask
+    """Ground that carries the co-registration: as `stable`, and beyond the site's edge where the file names none."""
     stable: Mask
     """Ground that should not change: the file's `stable` areas, or the site less tracks, aprons and excluded ground."""
 
@@ -82,7 +86,10 @@ def zones_of(site: Site, grid: Grid) -> Zones:
     aprons = mask_of([area.polygon for area in site.aprons], grid) & inside
     exclude = mask_of([area.polygon for area in site.excludes], grid)
     stable = mask_of([area.polygon for area in site.stables], grid) & inside
-    if not stable.any():
+    anchor = stable
+    if stable.sum() < ENOUGH_STABLE:
+        # A platform or two cannot carry a sub-pixel shift nor a scene's radiometry alone.
+        anchor = ~tracks & ~aprons & ~exclude
         stable = inside & ~tracks & ~aprons & ~exclude
     return Zones(
         site=inside,
@@ -90,5 +97,6 @@ def zones_of(site: Site, grid: Grid) -> Zones:
         aprons=aprons,
         sheds=mask_of([area.polygon for area in site.sheds], grid),
         exclude=exclude,
+        anchor=anchor,
         stable=stable,
     )

@@ -1,0 +1,54 @@
+"""Cloud and cloud shadow that the product's own mask missed, and wide patches of snow.
+
+Trains are narrow. A patch much wider than a vehicle in which every band is brighter than the ground should be, or
+every band darker by a common share, hides the ground whatever it is; what is under it could not be seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.morphology import disk, reconstruction
+
+from rail_watch.change.measure import ChangeMap
+from rail_watch.imagery.scene import Quality
+
+Mask = NDArray[np.bool_]
+
+BRIGHTER = 0.3
+"""Cloud adds at least this share of the ground's own brightness in every band."""
+DARKER = 0.7
+"""In cloud shadow every band keeps at most this share of its light."""
+BRIGHT_RADIUS_M = 7.0
+DARK_RADIUS_M = 12.0
+"""Radius of the disk that must fit into a patch: wider than a train with its shadow, or than a shed's."""
+
+
+def _opened(mask: Mask, seed_radius_px: float, wide: Mask) -> Mask:
+    """Keep the parts of `wide` that hold a disk lying in `mask`."""
+    radius = max(round(seed_radius_px), 1)
+    # A disk is cut by the edge of the image, not stopped by it.
+    padded = np.pad(mask, radius, mode="edge")
+    seed = ndimage.binary_erosion(padded, disk(radius))
+    seed = ndimage.binary_dilation(seed, disk(radius))[radius:-radius, radius:-radius]
+    if not seed.any():
+        return np.zeros_like(mask)
+    return np.asarray(reconstruction(seed & wide, wide) > 0) & ndimage.binary_dilation(seed, disk(radius + 1))
+
+
+def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
+    """(T, row, column) CLOUD or CLOUD_SHADOW where wide patches hide the ground, CLEAR elsewhere."""
+    out = np.zeros(change.seen.shape, dtype=np.uint8)
+    for t in range(len(out)):
+        ratio = change.ratio[t]
+        known = np.isfinite(ratio).all(axis=0)
+        low = np.where(known, np.nan_to_num(ratio).min(axis=0), 1)
+        high = np.where(known, np.nan_to_num(ratio).max(axis=0), 1)
+        # A scene changed as a whole (snow) is a matter of radiometry, not of patches.
+        if known.any() and np.mean(low[known] > 1 + BRIGHTER) < 0.6:
+            bright = _opened(low > 1 + BRIGHTER, BRIGHT_RADIUS_M / gsd_m, low > 1 + 0.4 * BRIGHTER)
+            out[t][bright] = Quality.CLOUD
+        dark = _opened(high < DARKER, DARK_RADIUS_M / gsd_m, high < DARKER + 0.15)
+        out[t][dark] = Quality.CLOUD_SHADOW
+    return out

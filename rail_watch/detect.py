@@ -1,0 +1,297 @@
+"""The main job, top to bottom: find, read, prepare, interpret, compare, say.
+
+The only module that knows all stages. No clock, no network of its own, no plotting: the time of making is handed in.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from rail_watch import __version__, aoi, imagery
+from rail_watch.aoi.site import Site
+from rail_watch.errors import BadAoi, NoUsableImagery
+from rail_watch.imagery.interval import Interval
+from rail_watch.imagery.scene import Scene, SceneRef, Unread
+from rail_watch.interpret.findings import interpret
+from rail_watch.observe.assemble import Judged, observations_of, scene_record, skipped_scene
+from rail_watch.observe.link import Seen, link
+from rail_watch.observe.records import Detections, SceneRecord
+from rail_watch.observe.sentences import summary_of, text_of
+from rail_watch.prepare.stack import Stack, prepare
+
+Progress = Callable[[int, int, str], None]
+
+SAME_GSD = 1.3
+"""Scenes whose GSDs differ by less than this factor are judged together."""
+BASELINE_SCENES = 30
+"""Scenes before and after the interval asked for that are read to know what the site usually looks like."""
+OPTICAL = ("blue", "green", "red", "nir", "pan")
+RADAR = ("vv", "vh", "hh", "hv")
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """What the user asked for."""
+
+    when: Interval = (None, None)
+    sensor: str | None = None
+    false_alarm_rate: float = 0.01
+    """Per track and scene."""
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class DetectRun:
+    """Everything about one site in one run."""
+
+    site: Site
+    detections: Detections
+    stacks: Mapping[str, Stack]
+    """Sensor name to its prepared stack, for pictures."""
+    unread: tuple[Unread, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One site's answer before it is compared with others."""
+
+    site: Site
+    judged: tuple[Judged, ...]
+    scenes: tuple[SceneRecord, ...]
+    seen: tuple[Seen, ...]
+    unread: tuple[Unread, ...]
+
+
+def software() -> dict[str, str]:
+    """Names and versions that a finding rests on."""
+    names = ("numpy", "scipy", "rasterio", "shapely", "pyproj")
+    versions = {"rail-watch": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _inside(when: datetime, interval: Interval) -> bool:
+    first, last = interval
+    return (first is None or when >= first) and (last is None or when <= last)
+
+
+def _chosen(refs: Sequence[SceneRef], interval: Interval) -> list[SceneRef]:
+    """Scenes asked for, and the nearest before and after them as baseline."""
+    asked = [ref for ref in refs if _inside(ref.when, interval)]
+    if not asked:
+        return []
+    before = [ref for ref in refs if ref.when < asked[0].when and ref not in asked][-BASELINE_SCENES:]
+    after = [ref for ref in refs if ref.when > asked[-1].when and ref not in asked][:BASELINE_SCENES]
+    return [*before, *asked, *after]
+
+
+def _read_all(
+    refs: Sequence[SceneRef], site: Site, *, jobs: int, progress: Progress | None
+) -> tuple[list[Scene], list[Unread]]:
+    """Read every scene's window; what fails stays a record."""
+    scenes: list[Scene] = []
+    unread: list[Unread] = []
+    with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
+        for index, result in enumerate(pool.map(lambda ref: imagery.read(ref, site, margin_m=_margin_m(ref)), refs)):
+            if isinstance(result, Scene):
+                scenes.append(result)
+            else:
+                unread.append(result)
+            if progress is not None:
+                progress(index + 1, len(refs), f"{site.id}: reading {refs[index].id}")
+    return scenes, unread
+
+
+def _margin_m(ref: SceneRef) -> float:
+    """Ground read beyond the site: enough pixels for the co-registration of a small site."""
+    return max(30.0, 20 * (ref.gsd_m or 1.0))
+
+
+def _kind(scene: Scene) -> str:
+    if any(band in RADAR for band in scene.bands):
+        return "radar"
+    return "panchromatic" if scene.bands == ("pan",) else "optical"
+
+
+def _family(ref: SceneRef) -> str:
+    return ref.constellation or ref.platform or "unknown sensor"
+
+
+def groups_of(scenes: Sequence[Scene]) -> list[tuple[str, list[Scene]]]:
+    """Sort scenes into groups judged together: same kind, alike in GSD, bands in common.
+
+    Satellites of a constellation, and of several, are judged together when their pixels are alike: what matters is
+    what the pixels can show, not whose they are.
+    """
+    groups: list[list[Scene]] = []
+    for scene in sorted(scenes, key=lambda s: (s.grid.metres_per_pixel(), s.ref.when, s.ref.id)):
+        gsd = scene.grid.metres_per_pixel()
+        for group in groups:
+            first = group[0]
+            alike = gsd / first.grid.metres_per_pixel() < SAME_GSD and _kind(first) == _kind(scene)
+            if alike and set(first.bands) & set(scene.bands):
+                group.append(scene)
+                break
+        else:
+            groups.append([scene])
+    named = []
+    for group in groups:
+        families = list(dict.fromkeys(_family(s.ref) for s in sorted(group, key=lambda s: s.ref.when)))
+        shown = " + ".join(families[:2]) + (" and others" if len(families) > 2 else "")
+        gsd = group[0].grid.metres_per_pixel()
+        named.append((f"{shown}, {gsd:.2g} m", sorted(group, key=lambda s: (s.ref.when, s.ref.id))))
+    return _distinct(named)
+
+
+def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scene]]]:
+    """Two groups of one name (say, colour and panchromatic) get their kind added."""
+    names = [name for name, _ in named]
+    return [(f"{n} ({_kind(g[0])})" if names.count(n) > 1 else n, g) for n, g in named]
+
+
+def _judge_site(site: Site, *, source: str | Path, options: DetectOptions, progress: Progress | None) -> _Part | None:
+    """Find, read and interpret one site; None when the source has nothing of it."""
+    found = imagery.find(site, (None, None), source=source, sensor=options.sensor)
+    refs = _chosen(found.scenes, options.when)
+    if not refs:
+        return None
+    scenes, unread = _read_all(refs, site, jobs=options.jobs, progress=progress)
+    judged, records = [], []
+    for sensor, group in groups_of(scenes):
+        if progress is not None:
+            progress(len(refs), len(refs), f"{site.id}: judging {len(group)} scenes of {sensor}")
+        stack = prepare(group, site, sensor=sensor)
+        part = Judged(stack, tuple(group), interpret(stack, site, false_alarm_rate=options.false_alarm_rate))
+        judged.append(part)
+        for t, scene in enumerate(group):
+            records.append(scene_record(part, site, t, baseline=not _inside(scene.ref.when, options.when)))
+    for item in unread:
+        if item.failed or _inside(item.ref.when, options.when):
+            records.append(skipped_scene(item.ref, site, sensor=_family(item.ref), reason=item.reason))
+    status = {record.id: record.status for record in records}
+    seen: list[Seen] = []
+    for part in judged:
+        used = np.array([status[ref.id] == "used" for ref in part.stack.scenes])
+        seen += observations_of(site, part, used)
+    records.sort(key=lambda record: (record.when, record.id))
+    faults = tuple(
+        Unread(SceneRef(id=f, when=refs[0].when, platform=None, gsd_m=None, assets=()), f) for f in found.faults
+    )
+    return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults))
+
+
+def _linked(sites: Sequence[Site]) -> list[Site]:
+    """Shipped sites that those asked for are linked with, and that were not asked for themselves."""
+    own = {site.id for site in sites}
+    wanted = dict.fromkeys(name for site in sites for name in site.linked if name not in own)
+    shipped = set(aoi.shipped())
+    out = []
+    for name in wanted:
+        if name in shipped:
+            try:
+                out.append(aoi.read(name))
+            except BadAoi:
+                continue
+    return out
+
+
+def _warnings(part: _Part) -> tuple[str, ...]:
+    out = []
+    site = part.site
+    real = any(not record.simulated for record in part.scenes)
+    if site.accuracy_m is not None and site.accuracy_m > 5 and real:
+        out.append(
+            f"The lines of {site.id} are good to {site.accuracy_m:g} m only; refine them against the imagery "
+            "before positions and track names are relied on."
+        )
+    for record in part.scenes:
+        out += [f"{record.id}: {note}" for note in record.notes]
+    return tuple(dict.fromkeys(out))
+
+
+def _finished(
+    part: _Part, others: Sequence[_Part], *, options: DetectOptions, created: datetime, source: str | Path
+) -> DetectRun:
+    """Compare one site's observations with those before and elsewhere, and put them into words."""
+    elsewhere = [seen for other in others if other.site.id != part.site.id for seen in other.seen]
+    names = {p.site.id: p.site.name for p in [part, *others]}
+    linked = link(part.seen, {p.site.id: p.scenes for p in [part, *others]}, elsewhere=elsewhere)
+    told = tuple(replace(item, text=text_of(item, part.site, site_names=names)) for item in linked)
+    first, last = options.when
+    detections = Detections(
+        site=part.site.id,
+        site_name=part.site.name,
+        created=created,
+        software=software(),
+        parameters={
+            "false_alarm_rate": options.false_alarm_rate,
+            "datetime": [first.isoformat() if first else None, last.isoformat() if last else None],
+            "sensor": options.sensor,
+        },
+        scenes=part.scenes,
+        observations=told,
+        summary=summary_of(part.site, part.scenes, told),
+        warnings=_warnings(part),
+        aoi_digest=part.site.digest,
+    )
+    return DetectRun(part.site, detections, {j.stack.sensor: j.stack for j in part.judged}, part.unread)
+
+
+def detect_sites(
+    sites: Sequence[Site],
+    *,
+    source: str | Path,
+    options: DetectOptions,
+    created: datetime,
+    progress: Progress | None = None,
+) -> list[DetectRun]:
+    """Judge sites against a source of imagery.
+
+    Parameters
+    ----------
+    sites : what to watch; sites they are linked with are looked at too, so that the same train is known again.
+    source : a static STAC catalogue, or a folder of GeoTIFFs.
+    options : interval, sensor, false-alarm rate, readers in parallel.
+    created : time stamped on the answer; the same inputs and the same stamp give the same bytes.
+    progress : called with (done, of, what) as work goes on.
+
+    Returns
+    -------
+    list of DetectRun
+        One per site asked for, in that order.
+
+    Raises
+    ------
+    NoUsableImagery
+        When no scene of any site could be used.
+    BadInput
+        When the source itself is wrong.
+    """
+    parts = [_judge_site(site, source=source, options=options, progress=progress) for site in sites]
+    usable = [p for p in parts if p is not None and any(record.status != "skipped" for record in p.scenes)]
+    if not usable:
+        asked = ", ".join(site.id for site in sites)
+        tried = [item for p in parts if p is not None for item in p.unread if item.failed]
+        more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""
+        raise NoUsableImagery(f"{source}: no scene shows {asked} in the interval and with the sensor asked for{more}")
+    around = [
+        p
+        for site in _linked([p.site for p in usable if p.seen])
+        if (p := _judge_site(site, source=source, options=options, progress=progress)) is not None
+    ]
+    everyone = [*[p for p in parts if p is not None], *around]
+    return [
+        _finished(part, everyone, options=options, created=created, source=source) for part in parts if part is not None
+    ]
