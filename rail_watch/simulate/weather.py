@@ -1,0 +1,93 @@
+"""What the sky and the season put over the ground: snow, wet, haze, clouds and their shadows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rail_watch.simulate.canvas import Canvas, Plane
+from rail_watch.simulate.frame import Frame
+from rail_watch.simulate.materials import CLOUD, SNOW
+from rail_watch.simulate.noise import fractal, smoothstep
+from rail_watch.sun import SunPosition
+
+CLOUD_BASE_M = 1400.0
+HAZE = np.array([0.050, 0.034, 0.022, 0.010], dtype=np.float32)
+"""Path radiance, as reflectance, of haze of strength 1; thin haze (0.1) is always there."""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """The air and the ground's wetness in one scene; every number from 0 to 1."""
+
+    cloud: float = 0.0
+    """Share of the site under cloud."""
+    haze: float = 0.1
+    snow: float = 0.0
+    """Share of the open ground under snow."""
+    wet: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Clouds over the canvas."""
+
+    opacity: Plane
+    """Share of the ground's light the cloud hides, and replaces by its own."""
+    shadow: Plane
+    """Share of the sun's beam that clouds take."""
+
+
+def lay_snow(canvas: Canvas, weather: Weather, seed: int) -> Plane:
+    """Snow over what holds it, patchy where there is little; return the share of each cell under snow."""
+    if weather.snow <= 0:
+        return np.zeros(canvas.frame.shape, dtype=np.float32)
+    patches = fractal(canvas.frame, 40.0, seed + 71, octaves=7, gain=0.66)
+    edge = 1.9 - 3.6 * weather.snow
+    ready = patches + 1.2 * (canvas.snow_hold - 1) + 0.15 * canvas.texture[0]
+    share = smoothstep(ready.astype(np.float32), edge - 0.35, edge + 0.75) * np.sqrt(np.clip(canvas.snow_hold, 0, 1))
+    share *= np.float32(0.92)
+    shade = SNOW[:, None, None] * (1 + 0.05 * canvas.texture[0] + 0.03 * canvas.texture[1])
+    canvas.colour += share * (shade - canvas.colour)
+    return share.astype(np.float32)
+
+
+def wet_ground(canvas: Canvas, weather: Weather) -> None:
+    """Darken what is wet: porous ground loses up to a third of its light (Lekner & Dorf 1988), roofs less."""
+    if weather.wet > 0:
+        porous = np.where(canvas.height < 0.6, 0.34, 0.12)
+        canvas.colour *= (1 - weather.wet * porous).astype(np.float32)
+
+
+def clouds(frame: Frame, weather: Weather, sun: SunPosition, seed: int) -> Sky:
+    """Return the clouds and where their shadows fall.
+
+    One field of noise at cloud height; the level that leaves `weather.cloud` of the canvas under it is its edge.
+    """
+    if weather.cloud <= 0:
+        clear = np.zeros(frame.shape, dtype=np.float32)
+        return Sky(clear, clear)
+    coarse = replace(frame, step_m=max(frame.step_m * 4, 2.0),
+                     shape=(max(1, int(frame.shape[0] * frame.step_m / max(frame.step_m * 4, 2.0))),
+                            max(1, int(frame.shape[1] * frame.step_m / max(frame.step_m * 4, 2.0)))))
+    edge = float(np.quantile(_billows(coarse, seed), 1 - min(weather.cloud, 1.0)))
+    if weather.cloud >= 1:
+        edge -= 0.6
+    far = CLOUD_BASE_M / math.tan(math.radians(max(sun.elevation_deg, 8.0)))
+    x, y = frame.toward(sun.azimuth_deg)
+    toward_sun = replace(frame, left=frame.left + x * far, top=frame.top + y * far)
+    return Sky(smoothstep(_billows(frame, seed), edge - 0.06, edge + 0.22) * np.float32(0.97),
+               smoothstep(_billows(toward_sun, seed), edge, edge + 0.3) * np.float32(0.8))
+
+
+def _billows(frame: Frame, seed: int) -> Plane:
+    return fractal(frame, 640.0, seed + 72, octaves=8, gain=0.55)
+
+
+def through_air(light: Plane, sky: Sky, weather: Weather, texture: Plane) -> Plane:
+    """Return (4, …) what comes up through haze and cloud."""
+    hazy = light * np.float32(1 - 0.25 * weather.haze) + (HAZE * weather.haze)[:, None, None]
+    bright = CLOUD[:, None, None] * (0.86 + 0.12 * sky.opacity + 0.015 * texture)
+    return (hazy + sky.opacity * (bright - hazy)).astype(np.float32)
