@@ -34,8 +34,9 @@ class Canvas:
 
     def copy(self) -> Canvas:
         """Return a canvas that can be painted on without touching this one."""
-        return Canvas(self.frame, self.colour.copy(), self.height.copy(), self.slope.copy(), self.snow_hold.copy(),
-                      self.texture)
+        return Canvas(
+            self.frame, self.colour.copy(), self.height.copy(), self.slope.copy(), self.snow_hold.copy(), self.texture
+        )
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def local(frame: Frame, centre: Points, *, heading: float, half: tuple[float, fl
     x, y = frame.axes()
     dx = (x[window[1]] - centre[0]).astype(np.float32)[None, :]
     dy = (y[window[0]] - centre[1]).astype(np.float32)[:, None]
-    return Local(window, np.float32(c) * dx + np.float32(s) * dy, np.float32(-s) * dx + np.float32(c) * dy, heading,
-                 frame.step_m)
+    return Local(
+        window, np.float32(c) * dx + np.float32(s) * dy, np.float32(-s) * dx + np.float32(c) * dy, heading, frame.step_m
+    )
 
 
 def dressed(canvas: Canvas, material: Material, window: Window) -> Plane:
@@ -135,8 +137,9 @@ def cover_of(frame: Frame, shape: BaseGeometry) -> tuple[Window, Plane] | None:
     rows, cols = window[0].stop - window[0].start, window[1].stop - window[1].start
     fine = 4 if rows * cols < 1_000_000 else 2
     step = frame.step_m / fine
-    transform = Affine(step, 0, frame.left + window[1].start * frame.step_m, 0, -step,
-                       frame.top - window[0].start * frame.step_m)
+    transform = Affine(
+        step, 0, frame.left + window[1].start * frame.step_m, 0, -step, frame.top - window[0].start * frame.step_m
+    )
     mask = rasterize([(shape, 1)], out_shape=(rows * fine, cols * fine), transform=transform, dtype="uint8")
     cover = mask.reshape(rows, fine, cols, fine).mean(axis=(1, 3), dtype=np.float32)
     return window, cover

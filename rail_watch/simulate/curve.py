@@ -49,7 +49,8 @@ class Curve:
         piece, heading = self._piece(along_m), self.heading(along_m)
         ahead = along_m - self.lengths[piece]
         c, s = math.cos(heading), math.sin(heading)
-        return self.points[piece] + np.array([c * ahead - s * left_m, s * ahead + c * left_m])
+        step = np.array([c * ahead - s * left_m, s * ahead + c * left_m])
+        return np.asarray(self.points[piece] + step, dtype=np.float64)
 
     def path(self, along_left: list[tuple[float, float]]) -> Curve:
         """Return the line through points given as (along, left) of this one."""

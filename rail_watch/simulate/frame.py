@@ -36,8 +36,9 @@ class Frame:
     def turned(self, east_north: Points) -> Points:
         """(n, 2) metres east and north to frame (x, y)."""
         c, s = math.cos(self.angle), math.sin(self.angle)
-        return np.stack([c * east_north[..., 0] + s * east_north[..., 1],
-                         -s * east_north[..., 0] + c * east_north[..., 1]], axis=-1)
+        return np.stack(
+            [c * east_north[..., 0] + s * east_north[..., 1], -s * east_north[..., 0] + c * east_north[..., 1]], axis=-1
+        )
 
     def turned_back(self, xy: Points) -> Points:
         """(n, 2) frame (x, y) to metres east and north."""
@@ -56,13 +57,16 @@ class Frame:
 
     def row_col(self, xy: Points) -> Points:
         """(n, 2) frame (x, y) to fractional (row, column); whole numbers are cell centres."""
-        return np.stack([(self.top - xy[..., 1]) / self.step_m - 0.5, (xy[..., 0] - self.left) / self.step_m - 0.5],
-                        axis=-1)
+        return np.stack(
+            [(self.top - xy[..., 1]) / self.step_m - 0.5, (xy[..., 0] - self.left) / self.step_m - 0.5], axis=-1
+        )
 
     def axes(self) -> tuple[Points, Points]:
         """Return x of every column and y of every row, at cell centres."""
         rows, cols = self.shape
-        return (self.left + (np.arange(cols) + 0.5) * self.step_m, self.top - (np.arange(rows) + 0.5) * self.step_m)
+        x: Points = self.left + (np.arange(cols, dtype=np.float64) + 0.5) * self.step_m
+        y: Points = self.top - (np.arange(rows, dtype=np.float64) + 0.5) * self.step_m
+        return x, y
 
     def window(self, bounds: tuple[float, float, float, float]) -> Window | None:
         """Return the cells that frame coordinates (left, bottom, right, top) touch, None when there are none."""
@@ -81,12 +85,12 @@ class Frame:
 
 def shape_xy(frame: Frame, geometry: BaseGeometry) -> BaseGeometry:
     """Return a lon/lat geometry in frame metres."""
-    return shapely.transform(geometry, lambda points: frame.from_lonlat(points))
+    return shapely.transform(geometry, frame.from_lonlat)
 
 
 def shape_lonlat(frame: Frame, geometry: BaseGeometry) -> BaseGeometry:
     """Return a geometry in frame metres as lon/lat."""
-    return shapely.transform(geometry, lambda points: frame.to_lonlat(points))
+    return shapely.transform(geometry, frame.to_lonlat)
 
 
 def frame_over(site: Site, *, step_m: float, margin_m: float) -> Frame:

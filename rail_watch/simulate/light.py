@@ -67,10 +67,13 @@ def lighting(canvas: Canvas, sun: SunPosition, dark: Plane) -> Plane:
     facing = steep * (1 + (canvas.slope[0] * x + canvas.slope[1] * y) / math.tan(elevation))
     beam = sunlit(canvas.height, canvas.frame, sun) * np.maximum(facing, 0) * (1 - dark)
     diffuse = np.minimum(SKY_SHARE / math.sin(elevation) ** 0.9, 0.8)[:, None, None]
-    return ((1 - diffuse) * beam + diffuse * open_sky(canvas.height, canvas.frame) * (1 - 0.35 * dark)).astype(np.float32)
+    sky = open_sky(canvas.height, canvas.frame) * (1 - 0.35 * dark)
+    return np.asarray((1 - diffuse) * beam + diffuse * sky, dtype=np.float32)
 
 
-def seen_from(canvas: Canvas, off_nadir_deg: float, view_azimuth_deg: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def seen_from(
+    canvas: Canvas, off_nadir_deg: float, view_azimuth_deg: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return which cell an oblique view sees at each place of the orthophoto, and whether it sees a wall there.
 
     Tall things lean away from the sensor: a top of height h appears h tan(off-nadir) further off. The ray is

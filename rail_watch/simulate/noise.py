@@ -14,7 +14,8 @@ def hashed(x: NDArray[np.int64], y: NDArray[np.int64], seed: int) -> NDArray[np.
     """Return a fixed random number in [-1, 1) for every lattice point (splitmix64 of its coordinates)."""
     with np.errstate(over="ignore"):
         state = (x.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ (
-            y.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(seed & 0xFFFFFFFF) * np.uint64(0xD6E8FEB86659FD93)
+            y.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+            + np.uint64(seed & 0xFFFFFFFF) * np.uint64(0xD6E8FEB86659FD93)
         )
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
@@ -38,7 +39,8 @@ def octave(frame: Frame, scale_m: float, seed: int) -> Plane:
     at_row = row - lattice_y[0]
     lines = lattice[at_row] * (1 - down)[:, None] + lattice[at_row + 1] * down[:, None]
     at_col = col - lattice_x[0]
-    return lines[:, at_col] * (1 - across) + lines[:, at_col + 1] * across
+    smooth: Plane = lines[:, at_col] * (1 - across) + lines[:, at_col + 1] * across
+    return smooth
 
 
 def fractal(frame: Frame, coarsest_m: float, seed: int, *, octaves: int = 5, gain: float = 0.62) -> Plane:
@@ -50,10 +52,11 @@ def fractal(frame: Frame, coarsest_m: float, seed: int, *, octaves: int = 5, gai
             total += np.float32(weight) * octave(frame, scale, seed * 31 + number)
         squares += weight**2
         weight, scale = weight * gain, scale / 2.03
-    return total / np.float32(squares**0.5 * 0.9)
+    scaled: Plane = total / np.float32(squares**0.5 * 0.9)
+    return scaled
 
 
 def smoothstep(values: Plane, low: float, high: float) -> Plane:
     """Return 0 below `low`, 1 above `high`, a smooth step between."""
     part = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
-    return (part * part * (3 - 2 * part)).astype(np.float32)
+    return np.asarray(part * part * (3 - 2 * part), dtype=np.float32)

@@ -121,8 +121,14 @@ class Lorry:
         """Return its outline in frame metres."""
         along = np.array([math.cos(self.heading), math.sin(self.heading)]) * self.length_m / 2
         across = np.array([-along[1], along[0]]) / self.length_m * self.width_m
-        return Polygon([self.centre + along + across, self.centre + along - across, self.centre - along - across,
-                        self.centre - along + across])
+        return Polygon(
+            [
+                self.centre + along + across,
+                self.centre + along - across,
+                self.centre - along - across,
+                self.centre - along + across,
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,14 @@ def paint_car(canvas: Canvas, placed: PlacedCar) -> None:
         return
     frame_cover = here.box(half_u + COUPLER_M, 0.25)
     lay(canvas, here.window, frame_cover, Coat(paint("black"), 1.0, snow=0.3))
-    painters = {"locomotive": _locomotive, "box": _box, "gondola": _gondola, "tank": _tank, "flat": _flat,
-                "covered": _covered}
+    painters = {
+        "locomotive": _locomotive,
+        "box": _box,
+        "gondola": _gondola,
+        "tank": _tank,
+        "flat": _flat,
+        "covered": _covered,
+    }
     painters[kind.form](canvas, here, placed)
 
 
@@ -174,8 +186,9 @@ def _weathered(canvas: Canvas, here: Local, placed: PlacedCar) -> Plane:
     streak = 0.05 * np.sin(here.u * np.float32(rng.uniform(0.6, 1.6)) + np.float32(rng.uniform(0, 6)))
     dirt = rng.uniform(0.05, 0.2)
     colour = paint(placed.car.colour) * (1 - dirt) + GROUND["track-bed"].spectrum * dirt
-    colour = colour * (1 + 0.03 * rng.standard_normal(4))
-    return (colour[:, None, None] * (tone + 0.07 * fine + streak)).astype(np.float32)
+    colour = colour * (1 + 0.012 * rng.standard_normal(4))
+    dulled: Plane = (colour[:, None, None] * (tone + 0.07 * fine + streak)).astype(np.float32)
+    return dulled
 
 
 def _box(canvas: Canvas, here: Local, placed: PlacedCar) -> None:
@@ -199,7 +212,9 @@ def _covered(canvas: Canvas, here: Local, placed: PlacedCar) -> None:
     half_v = kind.width_m / 2
     colour = _weathered(canvas, here, placed)
     height = kind.height_m - np.float32(0.25) * np.abs(here.v) / half_v
-    slope = here.normal(0.06 * np.cos(here.u * np.float32(2 * np.pi / 2.3)), np.sign(here.v) * np.float32(0.25 / half_v))
+    slope = here.normal(
+        0.06 * np.cos(here.u * np.float32(2 * np.pi / 2.3)), np.sign(here.v) * np.float32(0.25 / half_v)
+    )
     lay(canvas, here.window, here.box(half, half_v), Coat(colour, height, slope))
     edge = here.box(half, half_v) - here.box(half - 0.3, half_v - 0.25)
     lay(canvas, here.window, np.clip(edge, 0, 1) * np.float32(0.5), Coat(colour * np.float32(0.62)))
@@ -216,7 +231,7 @@ def _gondola(canvas: Canvas, here: Local, placed: PlacedCar) -> None:
         lay(canvas, here.window, inside, Coat(colour * np.float32(0.8), 1.35, snow=0.7))
         return
     rng = np.random.default_rng(placed.seed + 1)
-    heap = np.float32(0.5) * np.exp(-((np.mod(here.u + half, half * 2 / 3) - half / 3) / np.float32(1.6)) ** 2)
+    heap = np.float32(0.5) * np.exp(-(((np.mod(here.u + half, half * 2 / 3) - half / 3) / np.float32(1.6)) ** 2))
     heap = heap * (1 - (here.v / half_v) ** 2) * np.float32(rng.uniform(0.3, 1.4))
     load = paint(placed.car.load)[:, None, None] * (1 + 0.15 * canvas.texture[0][here.window])
     lay(canvas, here.window, inside, Coat(load.astype(np.float32), kind.height_m - 0.35 + heap, None))
@@ -288,7 +303,9 @@ def paint_pile(canvas: Canvas, pile: Pile) -> None:
     colour = paint(pile.cover)[:, None, None] * (1 + 0.06 * rng.standard_normal() + 0.10 * fine + 0.07 * fold)
     height = pile.height_m * (1 - 0.10 * np.abs(fold)) + 0.12 * fine
     slope = np.stack([0.10 * fold * np.cos(turn), 0.10 * fold * np.sin(turn)])
-    lay(canvas, window, cover, Coat(colour.astype(np.float32), height.astype(np.float32), slope.astype(np.float32), 0.9))
+    lay(
+        canvas, window, cover, Coat(colour.astype(np.float32), height.astype(np.float32), slope.astype(np.float32), 0.9)
+    )
 
 
 def paint_lorry(canvas: Canvas, lorry: Lorry) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.grid import WGS84, Grid, transformer
@@ -67,7 +68,7 @@ class Shot:
     id: str
     when: datetime
     sensor: Sensor
-    weather: Weather = Weather()
+    weather: Weather = field(default_factory=Weather)
     off_nadir_deg: float = 0.0
     view_azimuth_deg: float = 0.0
     """From the ground to the sensor."""
@@ -199,8 +200,7 @@ def grid_for(world: World, sensor: Sensor, footprint: BaseGeometry) -> Grid:
     centre = world.site.polygon.centroid
     zone = int((centre.x + 180) // 6) % 60 + 1
     crs = f"EPSG:{(32600 if centre.y >= 0 else 32700) + zone}"
-    to_utm = transformer(WGS84, crs)
-    corners = shapely.transform(footprint, lambda points: np.stack(to_utm.transform(points[:, 0], points[:, 1]), axis=-1))
+    corners = _projected(footprint, transformer(WGS84, crs))
     unit = sensor.gsd_m * 2
     left, bottom = (np.floor(v / unit) * unit for v in corners.bounds[:2])
     right, top = (np.ceil(v / unit) * unit for v in corners.bounds[2:])
@@ -208,11 +208,14 @@ def grid_for(world: World, sensor: Sensor, footprint: BaseGeometry) -> Grid:
     return Grid(crs, Affine(sensor.gsd_m, 0, left, 0, -sensor.gsd_m, top), shape)
 
 
+def _projected(shape: BaseGeometry, to: Transformer) -> BaseGeometry:
+    return shapely.transform(shape, lambda points: np.stack(to.transform(points[:, 0], points[:, 1]), axis=-1))
+
+
 def _inside(grid: Grid, footprint: BaseGeometry) -> NDArray[np.bool_]:
     from rasterio.features import rasterize
 
-    to_grid = transformer(WGS84, grid.crs)
-    shape = shapely.transform(footprint, lambda points: np.stack(to_grid.transform(points[:, 0], points[:, 1]), axis=-1))
+    shape = _projected(footprint, transformer(WGS84, grid.crs))
     mask: NDArray[np.uint8] = rasterize([(shape, 1)], out_shape=grid.shape, transform=grid.transform, dtype="uint8")
     return mask.astype(bool)
 
@@ -284,6 +287,3 @@ def render(staged: Stage, shot: Shot, things: Things) -> Picture:
     quality = np.zeros(grid.shape, dtype=np.uint8)
     quality[inside] = _quality(at, sky, snow, colour)
     return Picture(shot, grid, dn, quality, footprint, sun, sky, float((snow > 0.5).mean()), frame)
-
-
-__all__ = ["Picture", "Shot", "Stage", "Weather", "frame_for", "render", "season_of", "stage"]

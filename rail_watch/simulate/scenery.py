@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 AlongLeft = tuple[float, float]
 
@@ -82,31 +83,44 @@ class Scenery:
     """What aprons are made of."""
 
 
-def _points(value: object) -> tuple[AlongLeft, ...]:
-    return tuple((float(a), float(b)) for a, b in value)  # type: ignore[attr-defined]
+PLAIN: dict[str, type[Any]] = {"trees_per_ha": float, "fields": bool, "apron": str}
 
 
-def _path(value: Mapping[str, object]) -> Path:
-    return Path(str(value["by"]), _points(value["points"]), str(value.get("kind", "")),
-                float(value.get("width_m", 0.0)))  # type: ignore[arg-type]
+def _points(value: Any) -> tuple[AlongLeft, ...]:
+    return tuple((float(a), float(b)) for a, b in value)
 
 
-def _block(value: Mapping[str, object]) -> Block:
-    return Block(str(value["by"]), _points([value["at"]])[0], _points([value["size_m"]])[0], str(value["kind"]),
-                 float(value.get("height_m", 0.0)))  # type: ignore[arg-type]
+def _path(value: Mapping[str, Any]) -> Path:
+    return Path(
+        str(value["by"]), _points(value["points"]), str(value.get("kind", "")), float(value.get("width_m", 0.0))
+    )
 
 
-def _village(value: Mapping[str, object]) -> Village:
-    return Village(str(value["by"]), _points([value["at"]])[0], int(value["rows"]),  # type: ignore[call-overload]
-                   int(value["columns"]))  # type: ignore[call-overload]
+def _block(value: Mapping[str, Any]) -> Block:
+    return Block(
+        str(value["by"]),
+        _points([value["at"]])[0],
+        _points([value["size_m"]])[0],
+        str(value["kind"]),
+        float(value.get("height_m", 0.0)),
+    )
 
 
-def _truss(value: Mapping[str, object]) -> Truss:
-    spans = tuple(float(span) for span in value["spans_m"])  # type: ignore[attr-defined]
-    return Truss(str(value["bridge"]), spans, tuple(int(n) for n in value["trussed"]))  # type: ignore[attr-defined]
+def _village(value: Mapping[str, Any]) -> Village:
+    return Village(
+        str(value["by"]),
+        _points([value["at"]])[0],
+        int(value["rows"]),
+        int(value["columns"]),
+    )
 
 
-def scenery_of(value: Mapping[str, object]) -> Scenery:
+def _truss(value: Mapping[str, Any]) -> Truss:
+    spans = tuple(float(span) for span in value["spans_m"])
+    return Truss(str(value["bridge"]), spans, tuple(int(n) for n in value["trussed"]))
+
+
+def scenery_of(value: Mapping[str, Any]) -> Scenery:
     """Return the scenery a story gives as JSON.
 
     Raises
@@ -114,12 +128,20 @@ def scenery_of(value: Mapping[str, object]) -> Scenery:
     KeyError, TypeError, ValueError
         A member is missing or of the wrong type; the caller names the file.
     """
-    makers = {"sidings": _path, "walls": _path, "roads": _path, "paved": _block, "platforms": _block,
-              "buildings": _block, "villages": _village, "trusses": _truss}
+    makers = {
+        "sidings": _path,
+        "walls": _path,
+        "roads": _path,
+        "paved": _block,
+        "platforms": _block,
+        "buildings": _block,
+        "villages": _village,
+        "trusses": _truss,
+    }
     unknown = set(value) - set(Scenery.__dataclass_fields__)
     if unknown:
         raise ValueError(f"scenery knows no {', '.join(sorted(unknown))}")
-    lists = {name: tuple(make(one) for one in value.get(name, ())) for name, make in makers.items()}  # type: ignore[attr-defined,operator]
-    names = {name: tuple(str(one) for one in value.get(name, ())) for name in ("water", "masts_by")}  # type: ignore[attr-defined]
-    return Scenery(**lists, **names, trees_per_ha=float(value.get("trees_per_ha", 6.0)),  # type: ignore[arg-type]
-                   fields=bool(value.get("fields", True)), apron=str(value.get("apron", "concrete")))
+    given: dict[str, Any] = {name: tuple(make(one) for one in value.get(name, ())) for name, make in makers.items()}
+    given |= {name: tuple(str(one) for one in value.get(name, ())) for name in ("water", "masts_by")}
+    given |= {name: kind(value[name]) for name, kind in PLAIN.items() if name in value}
+    return Scenery(**given)

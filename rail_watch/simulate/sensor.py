@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rail_watch.grid import Grid, transformer, WGS84
+from rail_watch.grid import WGS84, Grid, transformer
 from rail_watch.simulate.canvas import Plane
 from rail_watch.simulate.frame import Frame
 from rail_watch.simulate.materials import BANDS
@@ -57,12 +57,37 @@ class Sensor:
 SENSORS = {
     sensor.name: sensor
     for sensor in (
-        Sensor("skysat-like", "simulated-skysat-like", 0.5, psf_fwhm_px=1.25, colour_fwhm_px=2.4, scale=0.0015,
-               max_dn=1023, off_nadir_deg=18.0),
-        Sensor("planetscope-like", "simulated-planetscope-like", 3.0, psf_fwhm_px=1.35, noise=(0.0015, 0.004),
-               off_nadir_deg=4.0, margin_m=60.0),
-        Sensor("sentinel-2-like", "simulated-sentinel-2-like", 10.0, psf_fwhm_px=1.2, noise=(0.0010, 0.0025),
-               offset=-0.1, max_dn=20000, quality="scl", off_nadir_deg=8.0, margin_m=150.0),
+        Sensor(
+            "skysat-like",
+            "simulated-skysat-like",
+            0.5,
+            psf_fwhm_px=1.25,
+            colour_fwhm_px=2.4,
+            scale=0.002,
+            max_dn=1023,
+            off_nadir_deg=18.0,
+        ),
+        Sensor(
+            "planetscope-like",
+            "simulated-planetscope-like",
+            3.0,
+            psf_fwhm_px=1.35,
+            noise=(0.0015, 0.004),
+            off_nadir_deg=4.0,
+            margin_m=40.0,
+        ),
+        Sensor(
+            "sentinel-2-like",
+            "simulated-sentinel-2-like",
+            10.0,
+            psf_fwhm_px=1.2,
+            noise=(0.0010, 0.0025),
+            offset=-0.1,
+            max_dn=20000,
+            quality="scl",
+            off_nadir_deg=8.0,
+            margin_m=110.0,
+        ),
     )
 }
 
@@ -99,7 +124,7 @@ def seen(light: Plane, at: NDArray[np.float64], sensor: Sensor, step_m: float) -
     pan = light[:3].mean(axis=0)
     detail = _sample(_smooth(pan, sensor.psf_fwhm_px, sensor, step_m), at)
     ratio = detail / np.maximum(coarse[:3].mean(axis=0), 1e-3)
-    return (coarse * np.clip(ratio, 0.2, 4)).astype(np.float32)
+    return np.asarray(coarse * np.clip(ratio, 0.2, 4), dtype=np.float32)
 
 
 def numbers(light: Plane, sensor: Sensor, rng: np.random.Generator, gain: float = 1.0) -> NDArray[np.uint16]:
@@ -108,4 +133,5 @@ def numbers(light: Plane, sensor: Sensor, rng: np.random.Generator, gain: float 
     kept = light[list(sensor.stored_bands)] * np.float32(gain)
     noise = rng.standard_normal(kept.shape, dtype=np.float32)
     noisy = kept + noise * np.sqrt(floor**2 + shot**2 * np.maximum(kept, 0)).astype(np.float32)
-    return np.clip(np.rint((noisy - sensor.offset) / sensor.scale), 1, sensor.max_dn).astype(np.uint16)
+    dn = np.clip(np.rint((noisy - sensor.offset) / sensor.scale), 1, sensor.max_dn)
+    return np.asarray(dn, dtype=np.uint16)

@@ -11,7 +11,7 @@ from rail_watch.simulate.scene import Picture, Shot, Stage, frame_for, render, s
 from rail_watch.simulate.story import SiteStory, Story, things_at
 from rail_watch.simulate.truth import scene_truth, truth_document
 from rail_watch.simulate.world import World, world_of
-from rail_watch.simulate.write import write_catalogue, write_json, write_picture
+from rail_watch.simulate.write import write_catalogue, write_picture, write_truths
 
 Json = dict[str, Any]
 Progress = Callable[[int, int, str], None]
@@ -43,7 +43,7 @@ def play(story: Story, sites: Mapping[str, Site], out: Path, *, progress: Progre
         world = world_of(sites[name], seed=story.seed, line_error_m=told.line_error_m)
         truths += _site(world, told, out, items, lambda scene: progress and progress(len(items) + 1, total, scene))
     write_catalogue(out, items, title=story.title, catalogue_id=story.id)
-    write_json(out / "truth.json", {"schema": "rail-watch/truths/1", "simulated": True, "truths": truths})
+    write_truths(out / "truth.json", truths)
     return items
 
 

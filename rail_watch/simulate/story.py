@@ -20,10 +20,10 @@ import numpy as np
 from shapely import Polygon
 
 from rail_watch.errors import BadInput
-from rail_watch.simulate.objects import CAR_TYPES, Car, Lorry, Pile, PlacedCar, Things, couple
 from rail_watch.simulate.materials import PAINT
-from rail_watch.simulate.scenery import Scenery, scenery_of
+from rail_watch.simulate.objects import CAR_TYPES, Car, Lorry, Pile, PlacedCar, Things, couple
 from rail_watch.simulate.scene import Shot
+from rail_watch.simulate.scenery import Scenery, scenery_of
 from rail_watch.simulate.sensor import SENSORS
 from rail_watch.simulate.weather import Weather
 from rail_watch.simulate.world import World
@@ -129,16 +129,22 @@ def parse_story(document: Mapping[str, Any], *, name: str) -> Story:
         raise ValueError(f'"schema" must be "{SCHEMA}"')
     trains = {train: tuple(_car(car) for car in cars) for train, cars in document.get("trains", {}).items()}
     sites = {site: _site(site, value, document, trains) for site, value in document["sites"].items()}
-    return Story(str(document.get("id", name)), str(document["title"]), int(document["seed"]),
-                 str(document.get("text", "")), sites)
+    return Story(
+        str(document.get("id", name)),
+        str(document["title"]),
+        int(document["seed"]),
+        str(document.get("text", "")),
+        sites,
+    )
 
 
 def _of(entries: Iterable[Mapping[str, Any]], site: str) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if entry["site"] == site]
 
 
-def _site(site: str, value: Mapping[str, Any], document: Mapping[str, Any],
-          trains: Mapping[str, tuple[Car, ...]]) -> SiteStory:
+def _site(
+    site: str, value: Mapping[str, Any], document: Mapping[str, Any], trains: Mapping[str, tuple[Car, ...]]
+) -> SiteStory:
     return SiteStory(
         aoi=str(value.get("aoi", site)),
         line_error_m=float(value.get("line_error_m", 0.0)),
@@ -166,15 +172,22 @@ def _time(text: str) -> datetime:
 
 
 def _during(value: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    return (_time(value["from"]) if "from" in value else ALWAYS[0],
-            _time(value["until"]) if "until" in value else ALWAYS[1])
+    return (
+        _time(value["from"]) if "from" in value else ALWAYS[0],
+        _time(value["until"]) if "until" in value else ALWAYS[1],
+    )
 
 
 def _stay(value: Mapping[str, Any], trains: Mapping[str, tuple[Car, ...]]) -> Stay:
     first, last = value.get("cars", (0, None))
     cars = trains[value["train"]][first:last]
-    return Stay(str(value["train"]), str(value["track"]), float(value["start_m"]),
-                cars[::-1] if value.get("reversed") else cars, _during(value))
+    return Stay(
+        str(value["train"]),
+        str(value["track"]),
+        float(value["start_m"]),
+        cars[::-1] if value.get("reversed") else cars,
+        _during(value),
+    )
 
 
 def _heap(value: Mapping[str, Any]) -> Heap:
@@ -182,24 +195,49 @@ def _heap(value: Mapping[str, Any]) -> Heap:
     length, width = value["size_m"]
     if value["cover"] not in PAINT:
         raise ValueError(f"unknown cover {value['cover']}")
-    return Heap(str(value["id"]), str(value["apron"]), str(value["by"]), (float(along), float(left)),
-                (float(length), float(width)), float(value["height_m"]), str(value["cover"]), _during(value))
+    return Heap(
+        str(value["id"]),
+        str(value["apron"]),
+        str(value["by"]),
+        (float(along), float(left)),
+        (float(length), float(width)),
+        float(value["height_m"]),
+        str(value["cover"]),
+        _during(value),
+    )
 
 
 def _parked(value: Mapping[str, Any]) -> Parked:
     along, left = value["at"]
-    return Parked(str(value["by"]), (float(along), float(left)), float(value.get("heading_deg", 0.0)),
-                  str(value.get("colour", "dark-green")), _during(value))
+    return Parked(
+        str(value["by"]),
+        (float(along), float(left)),
+        float(value.get("heading_deg", 0.0)),
+        str(value.get("colour", "dark-green")),
+        _during(value),
+    )
 
 
 def _shot(value: Mapping[str, Any], site: str) -> Shot:
     sensor, when = SENSORS[value["sensor"]], _time(value["datetime"])
     first, last = value.get("covers", (0.0, 1.0))
-    weather = Weather(*(float(value.get(name, default)) for name, default in
-                        (("cloud", 0.0), ("haze", 0.1), ("snow", 0.0), ("wet", 0.0))))
+    weather = Weather(
+        *(
+            float(value.get(name, default))
+            for name, default in (("cloud", 0.0), ("haze", 0.1), ("snow", 0.0), ("wet", 0.0))
+        )
+    )
     scene_id = f"{site}_{when:%Y%m%dT%H%M%SZ}_{sensor.name}"
-    return with_habits(Shot(scene_id, when, sensor, weather, covers=(float(first), float(last)),
-                            notes={"rail_watch:source": str(value.get("source", "invented for this sample"))}))
+    return with_habits(
+        Shot(
+            scene_id,
+            when,
+            sensor,
+            weather,
+            covers=(float(first), float(last)),
+            notes={"rail_watch:source": str(value.get("source", "invented for this sample"))},
+        )
+    )
 
 
 def with_habits(shot: Shot, *, shift_px: float = 0.3) -> Shot:
@@ -211,9 +249,13 @@ def with_habits(shot: Shot, *, shift_px: float = 0.3) -> Shot:
 
     rng = np.random.default_rng([zlib.crc32(shot.id.encode()), 5])
     east, north = np.round(rng.normal(0, shift_px * shot.sensor.gsd_m, 2), 3)
-    return replace(shot, off_nadir_deg=round(float(rng.uniform(0.1, 1.0)) * shot.sensor.off_nadir_deg, 1),
-                   view_azimuth_deg=round(float(rng.uniform(0, 360)), 1), shift_m=(float(east), float(north)),
-                   gain=round(float(rng.normal(1, 0.015)), 4))
+    return replace(
+        shot,
+        off_nadir_deg=round(float(rng.uniform(0.1, 1.0)) * shot.sensor.off_nadir_deg, 1),
+        view_azimuth_deg=round(float(rng.uniform(0, 360)), 1),
+        shift_m=(float(east), float(north)),
+        gain=round(float(rng.normal(1, 0.015)), 4),
+    )
 
 
 def _there(during: tuple[datetime, datetime], when: datetime) -> bool:

@@ -19,7 +19,6 @@ from rail_watch.simulate.scenery import Block, Path, Scenery, Truss, Village
 from rail_watch.simulate.terrain import WATER_LEVEL_M, siding
 from rail_watch.simulate.world import World
 
-
 CONIFERS = 0.25
 """Share of the trees that are conifers."""
 
@@ -55,14 +54,24 @@ def paint_building(canvas: Canvas, house: Building) -> None:
     if here is None:
         return
     yard = np.clip(1 - np.maximum(np.abs(here.u) - half_u, np.abs(here.v) - half_v) / 3, 0, 1)
-    lay(canvas, here.window, (0.55 * yard).astype(np.float32),
-        Coat(dressed(canvas, GROUND["dirt"], here.window) * np.float32(0.92)))
+    lay(
+        canvas,
+        here.window,
+        (0.55 * yard).astype(np.float32),
+        Coat(dressed(canvas, GROUND["dirt"], here.window) * np.float32(0.92)),
+    )
     material = ROOFS[house.roof]
     sheets = 1 + np.float32(0.035) * np.sign(np.sin(here.u * np.float32(2 * math.pi / 2.2)))
     colour = dressed(canvas, material, here.window) * sheets
-    rise = house.pitch * (half_v - np.abs(here.v))
-    slope = here.normal(0.0, house.pitch * np.sign(here.v))
-    lay(canvas, here.window, here.box(half_u, half_v), Coat(colour, house.eaves_m + rise, slope, material.snow))
+    pitch = np.float32(house.pitch)
+    rise = pitch * (np.float32(half_v) - np.abs(here.v))
+    slope = here.normal(0.0, pitch * np.sign(here.v))
+    lay(
+        canvas,
+        here.window,
+        here.box(half_u, half_v),
+        Coat(colour, np.float32(house.eaves_m) + rise, slope, material.snow),
+    )
     ridge = here.box(half_u, 0.2) * np.float32(0.5)
     lay(canvas, here.window, ridge, Coat(colour * np.float32(1.25), snow=material.snow))
 
@@ -73,8 +82,9 @@ def building_of(polygon: BaseGeometry, roof: str, eaves_m: float) -> Building:
     first, second = corners[1] - corners[0], corners[2] - corners[1]
     long, short = (first, second) if np.hypot(*first) >= np.hypot(*second) else (second, first)
     centre = (corners[0] + corners[2]) / 2
-    return Building(centre, math.atan2(long[1], long[0]), float(np.hypot(*long)), float(np.hypot(*short)), eaves_m,
-                    roof, pitch=0.14)
+    return Building(
+        centre, math.atan2(long[1], long[0]), float(np.hypot(*long)), float(np.hypot(*short)), eaves_m, roof, pitch=0.14
+    )
 
 
 def paint_block(canvas: Canvas, world: World, block: Block) -> None:
@@ -95,10 +105,20 @@ def village_houses(world: World, village: Village, seed: int) -> list[Building]:
         for column in range(village.columns):
             if rng.random() < 0.12:
                 continue
-            spot = curve.at(village.at[0] + column * 15.5 + rng.normal(0, 0.7), village.at[1] + row * 17 + rng.normal(0, 0.7))
+            spot = curve.at(
+                village.at[0] + column * 15.5 + rng.normal(0, 0.7), village.at[1] + row * 17 + rng.normal(0, 0.7)
+            )
             roof = str(rng.choice(["tile", "tile", "grey-sheet", "tar", "rusty-sheet"]))
-            houses.append(Building(spot, heading + rng.normal(0, 0.02), rng.uniform(9, 12.5), rng.uniform(6, 7.5),
-                                   rng.uniform(2.6, 3.1), roof))
+            houses.append(
+                Building(
+                    spot,
+                    heading + rng.normal(0, 0.02),
+                    rng.uniform(9, 12.5),
+                    rng.uniform(6, 7.5),
+                    rng.uniform(2.6, 3.1),
+                    roof,
+                )
+            )
     return houses
 
 
@@ -121,7 +141,10 @@ def tree_spots(world: World, scenery: Scenery, reach_m: float) -> list[Spot]:
     size, kind, luck = rng.gamma(6, 0.42, count), rng.random(count), rng.uniform(-0.5, 0.9, count)
     groves = _noise_at(world, spots)
     keep = (groves > luck) & ~shapely.contains_xy(_kept_clear(world, scenery), spots)
-    return [(float(x), float(y), float(r), float(k)) for (x, y), r, k in zip(spots[keep], size[keep], kind[keep], strict=True)]
+    return [
+        (float(x), float(y), float(r), float(k))
+        for (x, y), r, k in zip(spots[keep], size[keep], kind[keep], strict=True)
+    ]
 
 
 def _noise_at(world: World, spots: Points) -> NDArray[np.float64]:
@@ -130,7 +153,7 @@ def _noise_at(world: World, spots: Points) -> NDArray[np.float64]:
     frame = Frame(world.frame.crs, world.frame.angle, 10.0, -half, half, (cells, cells))
     plane = fractal(frame, 110.0, world.seed + 16, octaves=3)
     at = np.clip(np.round(frame.row_col(spots)).astype(int), 0, cells - 1)
-    return plane[at[:, 0], at[:, 1]].astype(np.float64)
+    return np.asarray(plane[at[:, 0], at[:, 1]], dtype=np.float64)
 
 
 def _kept_clear(world: World, scenery: Scenery) -> BaseGeometry:
@@ -167,14 +190,22 @@ def paint_tree(canvas: Canvas, spot: Spot, green: float) -> None:
     far = np.hypot(here.u, here.v) / radius + 0.2 * fine
     dome = np.sqrt(np.clip(1 - far**2, 0, 1)).astype(np.float32)
     if is_open(spot, green):
-        lay(canvas, here.window, dome * np.clip(0.55 + 0.5 * fine, 0.1, 0.9),
-            Coat(dressed(canvas, GROUND[name], here.window), snow=0.5))
+        lay(
+            canvas,
+            here.window,
+            dome * np.clip(0.55 + 0.5 * fine, 0.1, 0.9),
+            Coat(dressed(canvas, GROUND[name], here.window), snow=0.5),
+        )
         return
     tall = _tall(spot) * dome
     slope = here.normal(0.7 * here.u / radius, 0.7 * here.v / radius)
     solid = np.clip(dome * 4, 0, 1) * (tall > canvas.height[here.window])
-    lay(canvas, here.window, solid.astype(np.float32),
-        Coat(dressed(canvas, GROUND[name], here.window), tall, slope, snow=0.4))
+    lay(
+        canvas,
+        here.window,
+        solid.astype(np.float32),
+        Coat(dressed(canvas, GROUND[name], here.window), tall, slope, snow=0.4),
+    )
 
 
 def _tall(spot: Spot) -> float:
@@ -268,8 +299,9 @@ def draw_members(frame: Frame, members: list[Member], offset: tuple[float, float
     """
     cover = np.zeros(frame.shape, dtype=np.float32)
     for member in members:
-        a, b = (np.array([x + (z - plane_m) * offset[0], y + (z - plane_m) * offset[1]])
-                for x, y, z in (member.a, member.b))
+        a, b = (
+            np.array([x + (z - plane_m) * offset[0], y + (z - plane_m) * offset[1]]) for x, y, z in (member.a, member.b)
+        )
         if max(member.a[2], member.b[2]) < plane_m:
             continue
         length = float(np.hypot(*(b - a)))
@@ -289,7 +321,3 @@ def members_shadow(canvas: Canvas, members: list[Member], offset: tuple[float, f
         if level.any():
             shadow[level] = draw_members(canvas.frame, members, offset, plane_m)[level]
     return shadow
-
-
-__all__ = ["Building", "Member", "Spot", "building_of", "crown_shadows", "draw_members", "is_open", "lay_bridge", "masts", "members_shadow",
-           "paint_block", "paint_building", "paint_tree", "paint_wall", "tree_spots", "truss_members", "village_houses"]

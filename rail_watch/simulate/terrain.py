@@ -36,8 +36,14 @@ def bare_canvas(world: World, frame: Frame) -> Canvas:
     fine = fractal(frame, 3.0, world.seed + 1, octaves=5, gain=0.75)
     coarse = fractal(frame, 70.0, world.seed + 2, octaves=5, gain=0.7)
     zero = np.zeros(frame.shape, dtype=np.float32)
-    return Canvas(frame, np.zeros((4, *frame.shape), np.float32), zero, np.zeros((2, *frame.shape), np.float32),
-                  np.ones(frame.shape, np.float32), (fine, coarse))
+    return Canvas(
+        frame,
+        np.zeros((4, *frame.shape), np.float32),
+        zero,
+        np.zeros((2, *frame.shape), np.float32),
+        np.ones(frame.shape, np.float32),
+        (fine, coarse),
+    )
 
 
 def _from_tracks(world: World, scenery: Scenery, frame: Frame) -> Plane:
@@ -51,7 +57,7 @@ def _from_tracks(world: World, scenery: Scenery, frame: Frame) -> Plane:
         return np.full(frame.shape, 1e3, dtype=np.float32)
     transform = Affine(frame.step_m, 0, frame.left, 0, -frame.step_m, frame.top)
     mask = rasterize([(line, 1) for line in lines], out_shape=frame.shape, transform=transform, all_touched=True)
-    return (ndimage.distance_transform_edt(mask == 0) * frame.step_m).astype(np.float32)
+    return np.asarray(ndimage.distance_transform_edt(mask == 0) * frame.step_m, dtype=np.float32)
 
 
 def siding(world: World, path: Path) -> Curve:
@@ -116,7 +122,8 @@ def lay_block(canvas: Canvas, world: World, block: Block) -> None:
     cover = here.box(half_u, half_v)
     lay(canvas, here.window, cover, Coat(colour, block.height_m or None, None, material.snow))
     if block.kind == "concrete":
-        joints = np.maximum(here.span(np.mod(here.u, 6.0) - 3.0, 0.06), here.span(np.mod(here.v, 6.0) - 3.0, 0.06))
+        slab = np.float32(6)
+        joints = np.maximum(here.span(here.u % slab - slab / 2, 0.06), here.span(here.v % slab - slab / 2, 0.06))
         lay(canvas, here.window, cover * joints * np.float32(0.5), Coat(colour * np.float32(0.6)))
 
 
@@ -139,8 +146,12 @@ def lay_aprons(canvas: Canvas, world: World, scenery: Scenery) -> None:
         stain = smoothstep(fractal(canvas.frame, 11.0, world.seed + 12, octaves=4), 0.35, 1.0)
         window = canvas.frame.window(polygon.bounds)
         if window is not None:
-            lay(canvas, window, stain[window] * np.float32(0.3),
-                Coat(dressed(canvas, GROUND["dirt"], window) * np.float32(0.75)))
+            lay(
+                canvas,
+                window,
+                stain[window] * np.float32(0.3),
+                Coat(dressed(canvas, GROUND["dirt"], window) * np.float32(0.75)),
+            )
 
 
 def lay_track(canvas: Canvas, curve: Curve, *, gauge_mm: int, seed: int, deck: bool = False) -> None:
@@ -163,18 +174,26 @@ def lay_track(canvas: Canvas, curve: Curve, *, gauge_mm: int, seed: int, deck: b
 def _bed(canvas: Canvas, here: Local, on: Plane) -> None:
     rough = 1 + np.float32(0.12) * canvas.texture[0][here.window]
     shoulder = np.clip((1.9 * rough - np.abs(here.v)) / 0.5 + 0.5, 0, 1).astype(np.float32)
-    lay(canvas, here.window, on * shoulder * np.float32(0.85),
-        Coat(dressed(canvas, GROUND["ballast"], here.window), snow=0.75))
+    lay(
+        canvas,
+        here.window,
+        on * shoulder * np.float32(0.85),
+        Coat(dressed(canvas, GROUND["ballast"], here.window), snow=0.75),
+    )
     inner = np.exp(-((here.v / np.float32(0.85)) ** 2)).astype(np.float32)
-    lay(canvas, here.window, on * inner * np.float32(0.55),
-        Coat(dressed(canvas, GROUND["track-bed"], here.window), snow=0.55))
+    lay(
+        canvas,
+        here.window,
+        on * inner * np.float32(0.55),
+        Coat(dressed(canvas, GROUND["track-bed"], here.window), snow=0.55),
+    )
 
 
 def _sleepers_before(u: Plane) -> Plane:
     """Return how many metres of sleeper lie before u along the track: differences of it are exact cell averages."""
     whole_ones = np.floor(u / np.float32(SLEEPER_PITCH_M))
     part = u - whole_ones * np.float32(SLEEPER_PITCH_M)
-    return (whole_ones * np.float32(SLEEPER_M) + np.minimum(part, np.float32(SLEEPER_M))).astype(np.float32)
+    return np.asarray(whole_ones * np.float32(SLEEPER_M) + np.minimum(part, np.float32(SLEEPER_M)), dtype=np.float32)
 
 
 def _steel(canvas: Canvas, here: Local, on: Plane, *, gauge_m: float, wooden: bool) -> None:
@@ -215,7 +234,3 @@ def lay_water(canvas: Canvas, world: World, scenery: Scenery) -> None:
     lay(canvas, here.window, wet, Coat(deep.astype(np.float32), snow=0.0))
     level = np.float32(WATER_LEVEL_M) * smoothstep(inside, -9, 1)
     canvas.height[here.window] = np.minimum(canvas.height[here.window], level)
-
-
-__all__ = ["Season", "bare_canvas", "lay_aprons", "lay_block", "lay_ground", "lay_road", "lay_track", "lay_water",
-           "siding"]

@@ -44,32 +44,53 @@ def _spots(shape: shapely.geometry.base.BaseGeometry, count: int = 400) -> Point
 def _car(placed: PlacedCar, world: World, track: str) -> Json:
     ends = sorted(world.drawn[track].along(end) for end in placed.ends())
     blue, green, red, _ = (round(float(v), 4) for v in paint(placed.car.colour))
-    return {"start_m": round(ends[0], 2), "end_m": round(ends[1], 2), "kind": placed.car.type,
-            "rgb": [red, green, blue]}
+    return {
+        "start_m": round(ends[0], 2),
+        "end_m": round(ends[1], 2),
+        "kind": placed.car.type,
+        "rgb": [red, green, blue],
+    }
 
 
 def _train(name: str, cars: list[PlacedCar], *, track: str, world: World, picture: Picture) -> Json:
     rows = sorted((_car(car, world, track) for car in cars), key=lambda row: float(row["start_m"]))
     middles = np.array([car.centre for car in cars])
     points = _along(middles) if len(cars) > 1 else middles
-    return {"id": name, "start_m": rows[0]["start_m"], "end_m": rows[-1]["end_m"],
-            "railcars": len(rows), "visible_fraction": _visible(points, world, picture), "cars": rows}
+    return {
+        "id": name,
+        "start_m": rows[0]["start_m"],
+        "end_m": rows[-1]["end_m"],
+        "railcars": len(rows),
+        "visible_fraction": _visible(points, world, picture),
+        "cars": rows,
+    }
 
 
 def _track(track: str, things: Things, *, world: World, picture: Picture) -> Json:
     standing = things.trains.get(track, {})
     trains = [_train(name, cars, track=track, world=world, picture=picture) for name, cars in sorted(standing.items())]
-    return {"track": track, "visible_fraction": _visible(_along(world.drawn[track].points), world, picture),
-            "state": "occupied" if trains else "empty", "trains": sorted(trains, key=lambda one: float(one["start_m"]))}
+    return {
+        "track": track,
+        "visible_fraction": _visible(_along(world.drawn[track].points), world, picture),
+        "state": "occupied" if trains else "empty",
+        "trains": sorted(trains, key=lambda one: float(one["start_m"])),
+    }
 
 
 def _cargo(things: Things, world: World, picture: Picture) -> list[Json]:
     rows = []
     for pile in things.piles:
         outline = shape_lonlat(world.frame, pile.outline)
-        rows.append({"id": pile.id, "apron": pile.apron, "area_m2": round(pile.outline.area, 1),
-                     "height_m": pile.height_m, "visible_fraction": _visible(_spots(pile.outline), world, picture),
-                     "geometry": _geometry(outline)})
+        rows.append(
+            {
+                "id": pile.id,
+                "apron": pile.apron,
+                "area_m2": round(pile.outline.area, 1),
+                "height_m": pile.height_m,
+                "visible_fraction": _visible(_spots(pile.outline), world, picture),
+                "geometry": _geometry(outline),
+            }
+        )
     return rows
 
 
@@ -83,8 +104,13 @@ def _aprons(things: Things, world: World, picture: Picture) -> list[Json]:
     rows = []
     for area in world.site.aprons:
         ground = world.areas[area.id]
-        rows.append({"apron": area.id, "visible_fraction": _visible(_spots(ground), world, picture),
-                     "fill_fraction": round(float(ground.intersection(heap).area / ground.area), 4)})
+        rows.append(
+            {
+                "apron": area.id,
+                "visible_fraction": _visible(_spots(ground), world, picture),
+                "fill_fraction": round(float(ground.intersection(heap).area / ground.area), 4),
+            }
+        )
     return rows
 
 
@@ -109,7 +135,19 @@ def truth_document(world: World, gsd_m: float, scenes: list[Json]) -> Json:
     for name, drawn in world.drawn.items():
         spots = _along(world.true[name].points)
         off = shapely.distance(shapely.points(spots), drawn.line)
-        tracks.append({"track": name, "length_m": round(drawn.length_m, 2),
-                       "line_error_m": round(float(np.sqrt((off**2).mean())), 2)})
-    return {"schema": SCHEMA, "aoi": world.site.id, "gsd_m": gsd_m, "simulated": True, "seed": world.seed,
-            "tracks": tracks, "scenes": sorted(scenes, key=lambda scene: str(scene["datetime"]))}
+        tracks.append(
+            {
+                "track": name,
+                "length_m": round(drawn.length_m, 2),
+                "line_error_m": round(float(np.sqrt((off**2).mean())), 2),
+            }
+        )
+    return {
+        "schema": SCHEMA,
+        "aoi": world.site.id,
+        "gsd_m": gsd_m,
+        "simulated": True,
+        "seed": world.seed,
+        "tracks": tracks,
+        "scenes": sorted(scenes, key=lambda scene: str(scene["datetime"])),
+    }

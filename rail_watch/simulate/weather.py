@@ -64,30 +64,34 @@ def wet_ground(canvas: Canvas, weather: Weather) -> None:
 def clouds(frame: Frame, weather: Weather, sun: SunPosition, seed: int) -> Sky:
     """Return the clouds and where their shadows fall.
 
-    One field of noise at cloud height; the level that leaves `weather.cloud` of the canvas under it is its edge.
+    One field of noise at cloud height, seen overhead and along the sun's rays: `weather.cloud` of the canvas lies
+    under it, somewhat less in the shadow of clouds further off.
     """
     if weather.cloud <= 0:
         clear = np.zeros(frame.shape, dtype=np.float32)
         return Sky(clear, clear)
-    coarse = replace(frame, step_m=max(frame.step_m * 4, 2.0),
-                     shape=(max(1, int(frame.shape[0] * frame.step_m / max(frame.step_m * 4, 2.0))),
-                            max(1, int(frame.shape[1] * frame.step_m / max(frame.step_m * 4, 2.0)))))
-    edge = float(np.quantile(_billows(coarse, seed), 1 - min(weather.cloud, 1.0)))
-    if weather.cloud >= 1:
-        edge -= 0.6
     far = CLOUD_BASE_M / math.tan(math.radians(max(sun.elevation_deg, 8.0)))
     x, y = frame.toward(sun.azimuth_deg)
     toward_sun = replace(frame, left=frame.left + x * far, top=frame.top + y * far)
-    return Sky(smoothstep(_billows(frame, seed), edge - 0.06, edge + 0.22) * np.float32(0.97),
-               smoothstep(_billows(toward_sun, seed), edge, edge + 0.3) * np.float32(0.8))
+    above, between = _billows(frame, seed), _billows(toward_sun, seed)
+    edge, dark_edge = _edge(above, weather.cloud), _edge(between, 0.8 * weather.cloud if weather.cloud < 1 else 1.0)
+    return Sky(
+        smoothstep(above, edge - 0.06, edge + 0.22) * np.float32(0.97),
+        smoothstep(between, dark_edge, dark_edge + 0.3) * np.float32(0.8),
+    )
+
+
+def _edge(field: Plane, cover: float) -> float:
+    """Return the level that leaves a share of the field above it; overcast is well above everywhere."""
+    return float(np.quantile(field, 1 - cover)) if cover < 1 else float(field.min()) - 0.4
 
 
 def _billows(frame: Frame, seed: int) -> Plane:
-    return fractal(frame, 640.0, seed + 72, octaves=8, gain=0.55)
+    return fractal(frame, 320.0, seed + 72, octaves=8, gain=0.55)
 
 
 def through_air(light: Plane, sky: Sky, weather: Weather, texture: Plane) -> Plane:
     """Return (4, …) what comes up through haze and cloud."""
     hazy = light * np.float32(1 - 0.25 * weather.haze) + (HAZE * weather.haze)[:, None, None]
     bright = CLOUD[:, None, None] * (0.86 + 0.12 * sky.opacity + 0.015 * texture)
-    return (hazy + sky.opacity * (bright - hazy)).astype(np.float32)
+    return np.asarray(hazy + sky.opacity * (bright - hazy), dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rail_watch.aoi.site import Site
+from rail_watch.aoi.site import Bridge, Site, Track
 from rail_watch.simulate.curve import Curve
 from rail_watch.simulate.frame import Frame, Points, frame_over, shape_xy
 
@@ -67,10 +67,12 @@ def world_of(site: Site, *, seed: int, line_error_m: float = 0.0) -> World:
     c, s = math.cos(turn), math.sin(turn)
 
     def moved(points: Points) -> Points:
-        return points @ np.array([[c, s], [-s, c]]) + shift
+        there: Points = points @ np.array([[c, s], [-s, c]]) + shift
+        return there
 
     drawn, true = {}, {}
-    for part in (*site.tracks, *site.bridges):
+    parts: tuple[Track | Bridge, ...] = (*site.tracks, *site.bridges)
+    for part in parts:
         drawn[part.id] = Curve(np.asarray(shape_xy(frame, part.line).coords)[:, :2])
         own = _wobble(drawn[part.id], line_error_m * 0.4, rng) if line_error_m else drawn[part.id].points
         true[part.id] = Curve(moved(own))

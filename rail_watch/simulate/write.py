@@ -17,6 +17,8 @@ from rail_watch.simulate.scene import QUALITY, Picture
 from rail_watch.simulate.sensor import Sensor
 
 Json = dict[str, Any]
+TRUTHS = "rail-watch/truths/1"
+"""A file of several truth documents, one for each site and sensor."""
 CREDIT = "SIMULATED imagery, rail-watch simulator"
 EXTENSIONS = [
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
@@ -27,6 +29,15 @@ EXTENSIONS = [
 ]
 SCL = {"outside": 0, "clear": 5, "snow": 11, "shadow": 3, "cloud": 9, "water": 6, "vegetation": 4}
 """Classes of Sentinel-2's scene classification."""
+PACKING = {
+    "compress": "deflate",
+    "zlevel": 9,
+    "predictor": 2,
+    "interleave": "band",
+    "tiled": True,
+    "blockxsize": 256,
+    "blockysize": 256,
+}
 TIFF = "image/tiff; application=geotiff"
 
 
@@ -34,6 +45,16 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write JSON a person can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_truths(path: Path, truths: list[Json]) -> None:
+    """Write the truth of several series into one file, a line for each scene."""
+    series = []
+    for truth in truths:
+        head = json.dumps({**truth, "scenes": None}).removesuffix("null}")
+        series.append(head + "[\n" + ",\n".join(json.dumps(scene) for scene in truth["scenes"]) + "\n]}")
+    start = f'{{"schema": "{TRUTHS}", "simulated": true, "truths": [\n'
+    path.write_text(start + ",\n".join(series) + "\n]}\n", encoding="utf-8")
 
 
 def _tags(picture: Picture) -> dict[str, str]:
@@ -50,17 +71,29 @@ def _tags(picture: Picture) -> dict[str, str]:
     }
 
 
-def write_raster(path: Path, layers: NDArray[Any], grid: Grid, *, tags: Mapping[str, str],
-                 bands: Iterable[tuple[str, float, float]] = ()) -> None:
+def write_raster(
+    path: Path,
+    layers: NDArray[Any],
+    grid: Grid,
+    *,
+    tags: Mapping[str, str],
+    bands: Iterable[tuple[str, float, float]] = (),
+) -> None:
     """Write (band, row, column) as a deflated, tiled GeoTIFF; `bands` gives name, scale and offset of each."""
     import rasterio
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    profile = {"driver": "GTiff", "dtype": layers.dtype, "count": len(layers), "height": grid.shape[0],
-               "width": grid.shape[1], "crs": grid.crs, "transform": grid.transform, "nodata": 0 if layers.dtype == "uint16" else None,
-               "compress": "deflate", "zlevel": 9, "predictor": 2, "interleave": "band", "tiled": True,
-               "blockxsize": 256, "blockysize": 256}
-    with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(path, "w", **profile) as file:
+    profile = {
+        "driver": "GTiff",
+        "dtype": layers.dtype,
+        "count": len(layers),
+        "height": grid.shape[0],
+        "width": grid.shape[1],
+        "crs": grid.crs,
+        "transform": grid.transform,
+        "nodata": 0 if layers.dtype == np.uint16 else None,
+    }
+    with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(path, "w", **profile, **PACKING) as file:
         file.write(layers)
         file.update_tags(**tags)
         for number, (name, scale, offset) in enumerate(bands, start=1):
@@ -87,13 +120,27 @@ def _scl(quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _asset(path: Path, *, title: str, roles: list[str], extra: Mapping[str, Any]) -> Json:
     data = path.read_bytes()
-    return {"href": f"./{path.name}", "type": TIFF, "title": f"SIMULATED {title}", "roles": roles,
-            "file:size": len(data), "file:checksum": "1220" + hashlib.sha256(data).hexdigest(), **extra}
+    return {
+        "href": f"./{path.name}",
+        "type": TIFF,
+        "title": f"SIMULATED {title}",
+        "roles": roles,
+        "file:size": len(data),
+        "file:checksum": "1220" + hashlib.sha256(data).hexdigest(),
+        **extra,
+    }
 
 
 def _band(name: str, sensor: Sensor) -> Json:
-    return {"name": name, "eo:common_name": name, "data_type": "uint16", "nodata": 0,
-            "raster:scale": sensor.scale, "raster:offset": sensor.offset, "raster:spatial_resolution": sensor.gsd_m}
+    return {
+        "name": name,
+        "eo:common_name": name,
+        "data_type": "uint16",
+        "nodata": 0,
+        "raster:scale": sensor.scale,
+        "raster:offset": sensor.offset,
+        "raster:spatial_resolution": sensor.gsd_m,
+    }
 
 
 def _projection(grid: Grid) -> Json:
@@ -124,8 +171,11 @@ def _masks(picture: Picture, folder: Path) -> dict[str, Json]:
     path = folder / f"{picture.shot.id}_{key}.tif"
     write_raster(path, layers, grid, tags=_tags(picture))
     title = "usable data mask" if key == "udm2" else "scene classification"
-    return {key: _asset(path, title=title, roles=["metadata", "cloud" if key == "scl" else "data-mask"],
-                        extra=_projection(grid))}
+    return {
+        key: _asset(
+            path, title=title, roles=["metadata", "cloud" if key == "scl" else "data-mask"], extra=_projection(grid)
+        )
+    }
 
 
 def _cloud_percent(picture: Picture) -> float:
@@ -166,14 +216,19 @@ def write_picture(picture: Picture, folder: Path, *, site_name: str) -> Json:
     outline = shapely.set_precision(picture.footprint, 1e-7)
     ring = [list(point) for point in shapely.geometry.polygon.orient(outline).exterior.coords]
     item = {
-        "type": "Feature", "stac_version": "1.1.0", "stac_extensions": EXTENSIONS, "id": picture.shot.id,
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": EXTENSIONS,
+        "id": picture.shot.id,
         "collection": picture.shot.sensor.platform,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": [round(value, 7) for value in outline.bounds],
         "properties": _properties(picture, site_name),
-        "links": [{"rel": "root", "href": "../../catalog.json", "type": "application/json"},
-                  {"rel": "parent", "href": "../collection.json", "type": "application/json"},
-                  {"rel": "collection", "href": "../collection.json", "type": "application/json"}],
+        "links": [
+            {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
+            {"rel": "parent", "href": "../collection.json", "type": "application/json"},
+            {"rel": "collection", "href": "../collection.json", "type": "application/json"},
+        ],
         "assets": assets,
     }
     write_json(home / f"{picture.shot.id}.json", item)
@@ -184,17 +239,27 @@ def _collection(sensor_name: str, items: list[Json]) -> Json:
     boxes = np.array([item["bbox"] for item in items])
     times = sorted(item["properties"]["datetime"] for item in items)
     return {
-        "type": "Collection", "stac_version": "1.1.0", "stac_extensions": [], "id": sensor_name,
+        "type": "Collection",
+        "stac_version": "1.1.0",
+        "stac_extensions": [],
+        "id": sensor_name,
         "title": f"SIMULATED scenes, {sensor_name.removeprefix('simulated-')}",
         "description": "SIMULATED by the rail-watch simulator; not taken by any satellite.",
-        "keywords": ["SIMULATED"], "license": "CC0-1.0",
+        "keywords": ["SIMULATED"],
+        "license": "CC0-1.0",
         "providers": [{"name": CREDIT, "roles": ["producer", "licensor"]}],
-        "extent": {"spatial": {"bbox": [[*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]]},
-                   "temporal": {"interval": [[times[0], times[-1]]]}},
-        "links": [{"rel": "root", "href": "../catalog.json", "type": "application/json"},
-                  {"rel": "parent", "href": "../catalog.json", "type": "application/json"}]
-        + [{"rel": "item", "href": f"./{item['id']}/{item['id']}.json", "type": "application/geo+json"}
-           for item in sorted(items, key=lambda item: str(item["id"]))],
+        "extent": {
+            "spatial": {"bbox": [[*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]]},
+            "temporal": {"interval": [[times[0], times[-1]]]},
+        },
+        "links": [
+            {"rel": "root", "href": "../catalog.json", "type": "application/json"},
+            {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
+        ]
+        + [
+            {"rel": "item", "href": f"./{item['id']}/{item['id']}.json", "type": "application/geo+json"}
+            for item in sorted(items, key=lambda item: str(item["id"]))
+        ],
     }
 
 
@@ -203,9 +268,15 @@ def write_catalogue(folder: Path, items: list[Json], *, title: str, catalogue_id
     names = sorted({item["collection"] for item in items})
     for name in names:
         write_json(folder / name / "collection.json", _collection(name, [i for i in items if i["collection"] == name]))
-    write_json(folder / "catalog.json", {
-        "type": "Catalog", "stac_version": "1.1.0", "id": catalogue_id, "title": f"SIMULATED: {title}",
-        "description": "SIMULATED imagery made by the rail-watch simulator. No satellite took any of it.",
-        "links": [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
-        + [{"rel": "child", "href": f"./{name}/collection.json", "type": "application/json"} for name in names],
-    })
+    write_json(
+        folder / "catalog.json",
+        {
+            "type": "Catalog",
+            "stac_version": "1.1.0",
+            "id": catalogue_id,
+            "title": f"SIMULATED: {title}",
+            "description": "SIMULATED imagery made by the rail-watch simulator. No satellite took any of it.",
+            "links": [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
+            + [{"rel": "child", "href": f"./{name}/collection.json", "type": "application/json"} for name in names],
+        },
+    )
