@@ -1,0 +1,148 @@
+"""``rail-watch``: the program, its commands, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from rail_watch import __version__
+from rail_watch.cli.console import Talk, hush_libraries, plain, use_colour, verbosity_options
+from rail_watch.errors import RailWatchError
+
+COMMANDS = {
+    "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
+    "aoi": ("rail_watch.cli.aoi", "List, show and check areas of interest."),
+    "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
+}
+"""Name to the module that holds it as `command`, and its line of help. Modules load when their command is called."""
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports of a program ended by SIGINT or SIGPIPE."""
+
+
+class LazyGroup(click.Group):
+    """A group that loads a command only when it is called, so that --help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when the reader of a pipe has gone, end as quietly as SIGPIPE would."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _swallow_output()
+            ctx.exit(BROKEN_PIPE)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    name="rail-watch",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: rail-watch detect --aoi tumangang",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s", prog_name="rail-watch", help="Show the version.")
+@verbosity_options
+def cli() -> None:
+    """Watch rail yards, bridges and ports in satellite imagery.
+
+    Finds trains and cargo, says how sure it is of each, and says what it could not have seen.
+    """
+
+
+def _complain(message: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(f"rail-watch: error: {plain(message)}", err=True)
+
+
+def _usage(error: click.ClickException) -> str:
+    """One line for a wrong command line, with where to read how it is right."""
+    message = error.format_message().rstrip()
+    ctx = getattr(error, "ctx", None)
+    if ctx is None:
+        return message
+    stop = "" if message.endswith((".", "?", "!")) else "."
+    return f"{message}{stop} See `{ctx.command_path} --help`."
+
+
+def _swallow_output() -> None:
+    """Let what is still buffered go nowhere: the reader has gone, and Python would complain once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+
+
+def _unexpected(error: BaseException, talk: Talk) -> int:
+    if talk.level >= 2:
+        import traceback
+
+        traceback.print_exc()
+    hint = "" if talk.level >= 2 else " (run again with -vv for the traceback)"
+    _complain(f"unexpected {type(error).__name__}: {str(error)[:500]}{hint}")
+    return 1
+
+
+def _outcome(arguments: Sequence[str] | None, talk: Talk) -> int:
+    """Run the command line and return its exit status; standard output is written out before this returns."""
+    status: Any = cli.main(
+        args=None if arguments is None else list(arguments),
+        prog_name="rail-watch",
+        standalone_mode=False,
+        obj=talk,
+        color=use_colour(),
+    )
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return status if isinstance(status, int) else 0
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status; every error becomes one line on standard error."""
+    talk = Talk()
+    hush_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _outcome(arguments, talk)
+    except RailWatchError as error:
+        _complain(str(error))
+        return error.exit_status
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(_usage(error))
+        return error.exit_code
+    except BrokenPipeError:
+        _swallow_output()
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the edge of the program: nobody above could do better with it
+        return _unexpected(error, talk)
+
+
+def main() -> None:
+    """Entry point of the command ``rail-watch``."""
+    sys.exit(run())
