@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ def sensor(record: SceneRecord) -> str:
     """Sensor and pixel size, the size said once."""
     name = clean(record.sensor or record.platform or "unknown sensor", 40)
     size = f"{record.gsd_m:.2g} m"
-    return name if size in name else f"{name}, {size}"
+    return name if size in name else f"{name} ({size})"
 
 
 def place_short_names(site: Site) -> dict[str, str]:
@@ -83,7 +84,9 @@ def label(observation: Observation, site: Site) -> tuple[str, str]:
         what = f"Gone: {what[0].lower()}{what[1:]}"
     elif observation.likelihood and observation.likelihood not in CERTAIN:
         what = f"{what} ({clean(observation.likelihood, 24)})"
-    return what, ", ".join(part for part in (place_names(site, observation), _since(observation)) if part)
+    only = observation.kind == "cargo" and len(site.aprons) == 1
+    where = "" if only else place_names(site, observation)
+    return what, ", ".join(part for part in (where, _since(observation)) if part)
 
 
 def _size(observation: Observation) -> str:
@@ -120,6 +123,9 @@ class Caption:
     heading: str
     """`Figure 3. Close-up of … on November 30, 2022.`"""
     seen: tuple[str, ...]
+    """Everything seen, thing by thing: for the text file."""
+    brief: tuple[str, ...]
+    """The same with like things told together and nothing said twice: for the picture."""
     compared: str
     unknown: tuple[str, ...]
     """What cannot be determined."""
@@ -130,12 +136,11 @@ class Caption:
 
     def paragraphs(self) -> list[str]:
         """Return the body in order: seen and compared, then what cannot be told."""
-        first = " ".join([*self.seen[:MAX_SENTENCES], *self._more(), self.compared])
+        left = len(self.brief) - MAX_SENTENCES
+        more = [f"More ({left} sentences) stands in the text file beside this picture."] if left > 1 else []
+        told = self.brief[:MAX_SENTENCES] if more else self.brief
+        first = " ".join([*told, *more, self.compared])
         return [part for part in (first.strip(), " ".join(self.unknown)) if part]
-
-    def _more(self) -> list[str]:
-        left = len(self.seen) - MAX_SENTENCES
-        return [f"{left} more are told in the text file beside this picture."] if left > 0 else []
 
     def text(self) -> str:
         """Return everything, for the text file."""
@@ -147,7 +152,7 @@ class Caption:
         """Return the text chunks of the PNG file."""
         words = {
             "Title": self.heading,
-            "Description": " ".join([*self.seen, self.compared, *self.unknown]).strip(),
+            "Description": " ".join([*self.brief, self.compared, *self.unknown]).strip(),
             "Source": self.credit,
             "Comment": self.alt,
         }
@@ -182,11 +187,12 @@ def pair_caption(
     moment = f"{day(record.when)}, {record.when.astimezone(UTC):%H:%M} UTC"
     local = local_time(record.when, site.timezone)
     simulated = record.simulated or (before is not None and before.simulated)
-    what = _count(seen)
+    what, brief = _count(seen), _brief(seen, site)
     return Caption(
         heading=f"Figure {number}. Close-up of {name} on {moment}{f' ({local})' if local else ''}.",
         seen=tuple(sentence(one, site) for one in seen),
-        compared=_compared(record, before, site),
+        brief=brief,
+        compared="" if "clear look" in " ".join(brief) else _compared(before, site),
         unknown=_cannot(site, record, seen, hidden),
         credit=credit([record, *([before] if before else [])]),
         simulated=simulated,
@@ -221,11 +227,39 @@ def sentence(observation: Observation, site: Site) -> str:
         return text if text[-1] in ".!?" else text + "."
     if observation.change == "departed":
         return _gone(observation, site)
-    what, where = label(observation, site)
+    what, _ = label(observation, site)
+    where = ", ".join(part for part in (place_names(site, observation), _since(observation)) if part)
     interval = ""
     if observation.length_m is not None and observation.length_m_95:
         interval = " (95 %: {:.0f}-{:.0f} m)".format(*observation.length_m_95)
     return f"{what}{interval}{': ' + where if where else ''}."
+
+
+def _brief(observations: Sequence[Observation], site: Site) -> tuple[str, ...]:
+    """Tell like things together and leave out sentences that come again later."""
+    groups: dict[tuple[str, ...], list[Observation]] = {}
+    for one in observations:
+        alone = one.kind in ("train", "train-on-bridge")
+        key = (one.id,) if alone else (one.kind, one.apron or "", "gone" if one.change == "departed" else "there")
+        groups.setdefault(key, []).append(one)
+    told = [sentence(group[0], site) if len(group) == 1 else _together(group, site) for group in groups.values()]
+    split = [part for text in told for part in re.split(r"(?<=[.!?]) (?=[A-Z])", text)]
+    return tuple(part for index, part in enumerate(split) if part not in split[index + 1 :])
+
+
+def _together(group: Sequence[Observation], site: Site) -> str:
+    """One sentence for several patches of cargo, or several changes."""
+    first = group[0]
+    areas = [one.area_m2 for one in group if one.area_m2 is not None]
+    sizes = [two_figures(area) for area in areas]
+    size = f" of about {', '.join(sizes[:-1])} and {sizes[-1]} m²" if len(sizes) > 1 else ""
+    if first.kind == "change":
+        return f"{len(group)} places{size} look different from before."
+    where = f" on {place_names(site, first)}" if first.apron else ""
+    if first.change == "departed":
+        seen = f" seen on {short_day(first.last_clear_before)}" if first.last_clear_before else ""
+        return f"{len(group)} patches of what may be cargo{size}{seen}{where} are gone."
+    return f"{len(group)} patches of what may be cargo{size} lie{where}."
 
 
 def _gone(observation: Observation, site: Site) -> str:
@@ -236,7 +270,7 @@ def _gone(observation: Observation, site: Site) -> str:
     return f"The {what.lower()}{measure}{seen}{f' on {where}' if where else ''} is gone."
 
 
-def _compared(record: SceneRecord, before: SceneRecord | None, site: Site) -> str:
+def _compared(before: SceneRecord | None, site: Site) -> str:
     if before is None:
         return "No earlier clear look of this sensor at this ground is at hand to compare with."
     return f"Compared with the previous clear look of the same sensor, on {clock(before.when, site.timezone)}."

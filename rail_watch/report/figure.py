@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation, SceneRecord
 from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, clock, label, place_short_names, sensor
-from rail_watch.report.labels import Label, Placed, Room, clutter_raster, place, spread
+from rail_watch.report.caption import Caption, clock, place_short_names, sensor
+from rail_watch.report.card import COLOURS, Card, moved, spine_of
+from rail_watch.report.labels import Label, Room, clutter_raster, place, spread
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
-from rail_watch.report.stretch import Frame, View, track_in, veiled, ways
+from rail_watch.report.stretch import Frame, View, covered, track_in, veiled, ways
 from rail_watch.report.watermark import marked
 from rail_watch.sun import SunPosition, sun_position
 
@@ -40,10 +40,10 @@ BAND_HEIGHT = 62
 LOCATOR = (360, 290)
 LONG = 4000
 MOST_LABELS = {"after": 10, "before": 6}
-COLOURS = {"train": "#ffd400", "train-on-bridge": "#ffd400", "cargo": "#4cc9f0", "change": "#ff8fd8"}
-"""Yellow, sky blue, pink: apart for every common kind of colour blindness, and apart in grey by their dashes."""
 KIND_DASHES: dict[str, tuple[float, ...] | None] = {"cargo": None, "change": (1.2, 1.6)}
 GONE_DASH = (4.5, 2.6)
+SMOOTHING = 0.8
+"""Sensor pixels by which an outline along pixels may be straightened."""
 ARROW_ROOM = 24.0
 """Pixels left between an outline and its label, so that the arrow shows."""
 TITLE, BODY, SMALL = Ink(13, bold=True), Ink(8.2), Ink(6.8, "#57606a")
@@ -130,7 +130,7 @@ class _Panel:
         self.sun = _sun(shot.record, pair.site)
 
     def draw(self, strip: int, *, outer: tuple[bool, bool]) -> None:
-        shapes = {one.id: _outline(self.pair.frame, one) for one in self.shot.observations}
+        shapes = {one.id: _outline(self.pair.frame, one, self.shot.record.gsd_m) for one in self.shot.observations}
         self._picture([shape for shape in shapes.values() if shape is not None])
         self._strip(strip)
         self._tracks(outer)
@@ -143,7 +143,7 @@ class _Panel:
     def _picture(self, objects: Sequence[Polygon]) -> None:
         rgb = veiled(self.shot.view)
         if self.shot.record.simulated:
-            rgb = marked(rgb, _covered(objects, self.pair.frame.shape))
+            rgb = marked(rgb, covered(objects, self.pair.frame.shape))
         self.page.image(rgb, (self.left, self.top))
 
     def _strip(self, height: int) -> None:
@@ -220,7 +220,7 @@ class _Panel:
             return
         taken = shapely.union_all([shape for shape in own.values() if shape is not None])
         for one in self.pair.after.observations:
-            shape = _outline(self.pair.frame, one)
+            shape = _outline(self.pair.frame, one, self.shot.record.gsd_m)
             if shape is not None and shape.intersection(taken).area < 0.3 * shape.area:
                 self._draw_outline(shape, replace(_pen(one), dash=GONE_DASH, width=1.0, alpha=0.9))
 
@@ -232,7 +232,9 @@ class _Panel:
         """Badge in the emptiest corner, then labels round it."""
         rows, cols = self.pair.frame.shape
         ghosts = (
-            [_outline(self.pair.frame, one) for one in self.pair.after.observations] if self.role == "before" else []
+            [_outline(self.pair.frame, one, self.shot.record.gsd_m) for one in self.pair.after.observations]
+            if self.role == "before"
+            else []
         )
         lines = [track_in(self.pair.frame, part.line) for part in ways(self.pair.site)]
         around = [shape.buffer(ARROW_ROOM) for shape in (*shapes, *(ghost for ghost in ghosts if ghost is not None))]
@@ -242,7 +244,7 @@ class _Panel:
         plate = _emptiest_corner(
             clutter, (furniture.badge_width(self.pair.frame), furniture.BADGE_HEIGHT), (cols, rows)
         )
-        furniture.badge(self.page, _moved(plate, self.corner), self.pair.frame, self.sun)
+        furniture.badge(self.page, moved(plate, self.corner), self.pair.frame, self.sun)
         room = Room((cols, rows), clutter, (plate,))
         room = self._cloud_words(room)
         inside = shapely.box(0, 0, cols, rows)
@@ -260,7 +262,7 @@ class _Panel:
             box = _inside_mask(mask, (width + 24, height + 16), room)
             if box is None:
                 continue
-            plate = _moved(box, self.corner)
+            plate = moved(box, self.corner)
             self.page.rounded(plate, Pen("#24292f", 0.6, fill="#ffffff", alpha=0.92, zorder=10), 6)
             self.page.text(((plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2), words, ink)
             room = replace(room, blocked=(*room.blocked, box))
@@ -269,8 +271,8 @@ class _Panel:
     def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:
         wide = min(640.0, 0.55 * room.extent[0])
         chosen = items[: MOST_LABELS[self.role]]
-        cards = [_Card(self.page, one, shape, self.pair.site, room=wide) for one, shape in chosen]
-        placed = place([Label(card.size, _spine(card.shape)) for card in cards], room)
+        cards = [Card(self.page, one, shape, self.pair.site, room=wide) for one, shape in chosen]
+        placed = place([Label(card.size, spine_of(card.shape)) for card in cards], room)
         for card, spot in zip(cards, placed, strict=True):
             if spot is not None:
                 card.draw(spot, self.corner)
@@ -279,40 +281,6 @@ class _Panel:
 def _two_lines(text: str, ink: Ink, width: float) -> list[str]:
     lines = wrap(text, ink, width)
     return [lines[0], fit(" ".join(lines[1:]), ink, width)] if len(lines) > 2 else lines
-
-
-class _Card:
-    """A label: two lines on a dark plate with an arrow to its object."""
-
-    first, second = Ink(7.6, "#ffffff", bold=True, zorder=13), Ink(6.6, "#e6edf3", zorder=13)
-
-    def __init__(self, page: Page, observation: Observation, shape: Polygon, site: Site, *, room: float) -> None:
-        self.page, self.shape = page, shape
-        self.colour = COLOURS[observation.kind]
-        what, where = label(observation, site)
-        self.what, self.where = fit(drawable(what), self.first, room), fit(drawable(where), self.second, room)
-        wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
-        self.size = (wide + 34, 62.0 if self.where else 36.0)
-
-    def draw(self, spot: Placed, corner: Floats) -> None:
-        left, top, right, bottom = _moved(spot.box, corner)
-        start, tip = np.array(spot.start) + corner, _tip(self.shape, spot) + corner
-        self._arrow(start, tip)
-        self.page.rectangle((left, top, right, bottom), Pen(width=0, fill="#101418", alpha=0.84, zorder=12))
-        self.page.rectangle((left, top, left + 8, bottom), Pen(width=0, fill=self.colour, zorder=12.5))
-        self.page.text((left + 20, top + 26), self.what, self.first)
-        self.page.text((left + 20, top + 51), self.where, self.second)
-
-    def _arrow(self, start: Floats, tip: Floats) -> None:
-        span = tip - start
-        length = float(np.hypot(*span))
-        if length < 4:
-            return
-        ahead = span / length
-        aside = np.array([-ahead[1], ahead[0]])
-        self.page.line(np.array([start, tip - 8 * ahead]), Pen("#ffffff", 1.1, casing="#000000", zorder=11))
-        head = np.array([tip, tip - 15 * ahead + 6.5 * aside, tip - 15 * ahead - 6.5 * aside])
-        self.page.polygon(head, Pen("#000000", 0.5, fill="#ffffff", zorder=11.5))
 
 
 class _Footer:
@@ -371,11 +339,17 @@ def _pen(observation: Observation) -> Pen:
     return Pen(COLOURS[observation.kind], width, dash=dash, casing="#000000", zorder=6)
 
 
-def _outline(frame: Frame, observation: Observation) -> Polygon | None:
-    """Return the object's outline a little outside it, in picture pixels; None outside the frame."""
+def _outline(frame: Frame, observation: Observation, gsd_m: float) -> Polygon | None:
+    """Return the object's outline a little outside it, in picture pixels; None outside the frame.
+
+    Trains keep their corners; outlines that follow pixels are smoothed.
+    """
     rows, cols = frame.shape
-    shape = frame.shape_px(observation.geometry).buffer(5, join_style="mitre", mitre_limit=2)
-    piece: BaseGeometry = shape.simplify(0.5)
+    shape = frame.shape_px(observation.geometry)
+    if observation.kind in ("train", "train-on-bridge"):
+        piece: BaseGeometry = shape.buffer(5, join_style="mitre", mitre_limit=2).simplify(0.5)
+    else:
+        piece = shape.simplify(SMOOTHING * gsd_m / frame.metres_per_px).buffer(12).buffer(-7).simplify(0.5)
     if isinstance(piece, Polygon) and not piece.is_empty and piece.intersects(shapely.box(0, 0, cols, rows)):
         return Polygon(piece.exterior)
     return None
@@ -384,58 +358,6 @@ def _outline(frame: Frame, observation: Observation) -> Polygon | None:
 def _largest(shape: BaseGeometry) -> Polygon | None:
     parts = [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon) and part.area > 1]
     return max(parts, key=lambda part: float(part.area), default=None)
-
-
-def _spine(shape: Polygon) -> Floats:
-    """(n, 2) points a label may point at: along the middle of a long shape, just inside the edge of a compact one."""
-    corners = shapely.get_coordinates(shape.minimum_rotated_rectangle)[:4]
-    if np.hypot(*(corners[1] - corners[0])) < np.hypot(*(corners[2] - corners[1])):
-        corners = np.roll(corners, -1, axis=0)
-    start, end = (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2
-    long, short = np.hypot(*(end - start)), np.hypot(*(corners[3] - corners[0]))
-    if long > 2 * short:
-        spine: Floats = start + (end - start) * np.linspace(0.2, 0.8, 7)[:, None]
-        return spine
-    middle = shapely.get_coordinates(shape.centroid)[0]
-    rim: Floats = shapely.get_coordinates([shape.exterior.interpolate(k / 16, normalized=True) for k in range(16)])
-    inside: Floats = middle + 0.85 * (rim - middle)
-    return inside
-
-
-def _tip(shape: Polygon, spot: Placed) -> Floats:
-    """Where the arrow ends: a little inside the outline, so that among neighbours it is plain which is meant."""
-    edge = _touch(shape, spot)
-    inward = np.array(spot.tip) - edge
-    depth = float(np.hypot(*inward))
-    return edge if depth < 1 else edge + inward * min(8.0, 0.6 * depth) / depth
-
-
-def _touch(shape: Polygon, spot: Placed) -> Floats:
-    """Where the leader meets the outline."""
-    crossing = LineString([spot.start, spot.tip]).intersection(shape.exterior)
-    start = shapely.Point(spot.start)
-    if crossing.is_empty:
-        return (
-            np.array(spot.tip)
-            if shape.contains(start)
-            else shapely.get_coordinates(shapely.ops.nearest_points(shape.exterior, start)[0])[0]
-        )
-    touched = shapely.get_coordinates(crossing)
-    nearest: Floats = touched[np.hypot(*(touched - spot.start).T).argmin()]
-    return nearest
-
-
-def _covered(shapes: Sequence[Polygon], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(row, column) True on the shapes."""
-    mask = Image.new("1", (shape[1], shape[0]))
-    for one in shapes:
-        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in one.exterior.coords], fill=1)
-    return np.array(mask, dtype=bool)
-
-
-def _moved(box: Box, by: Floats) -> Box:
-    left, top, right, bottom = box
-    return (left + by[0], top + by[1], right + by[0], bottom + by[1])
 
 
 def _emptiest_corner(clutter: Floats, size: tuple[float, float], extent: tuple[float, float]) -> Box:
@@ -467,7 +389,8 @@ def _inside_mask(mask: NDArray[np.bool_], size: tuple[float, float], room: Room)
     for index in np.argsort(price, kind="stable"):
         if not np.isfinite(price[index]):
             return None
-        x, y = left[index] * 8 + 8.0, top[index] * 8 + 8.0
+        x = min(left[index] * 8 + 8.0, mask.shape[1] - size[0] - 8)
+        y = min(top[index] * 8 + 8.0, mask.shape[0] - size[1] - 8)
         box = (x, y, x + size[0], y + size[1])
         if not any(_overlap(box, other) for other in room.blocked):
             return box

@@ -71,7 +71,7 @@ def slug(text: str, *, otherwise: str, limit: int = 40) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", plain).strip(".-")[:limit].strip(".-") or otherwise
 
 
-CUTS = (r",| \(| of | outside | beside ", r",| \(")
+CUTS = (r",| \(| of | outside | beside | between ", r",| \(")
 """Where a name may end early: "Track 3 of the walled yard, beside the apron" is "Track 3" where no other is."""
 
 

@@ -21,7 +21,7 @@ from rail_watch.report.figure import Pair, Shot, draw, picture_columns
 from rail_watch.report.names import slug
 from rail_watch.report.page import house_style
 from rail_watch.report.png import save, save_text
-from rail_watch.report.stretch import ABSENT, CLOUDY, Frame, frames, track_in, views, ways
+from rail_watch.report.stretch import ABSENT, CLOUDY, Frame, View, covered, frames, track_in, views, ways
 
 MOST_FIGURES = 60
 """More pictures than this nobody looks at: those with arrivals and departures go first, then the latest."""
@@ -109,15 +109,23 @@ class _Run:
         indices = [index] if earlier is None else [index, self.place[earlier][1]]
         seen, *before = views(stack, self.site, frame, indices)
         old = self.records[earlier] if earlier else None
-        shot = Shot(old, before[0], tuple(self._within(earlier, frame))) if old and earlier else None
-        caption = pair_caption(
-            self.site, (task.record, old), task.observations, number=number, hidden=1 - seen.visible_fraction
-        )
+        # Changed ground seen earlier is told in its own figure; beside trains and cargo it only distracts.
+        changes = any(one.kind == "change" for one in task.observations)
+        shot = Shot(old, before[0], tuple(self._within(earlier, frame, changes=changes))) if old and earlier else None
+        hidden = _hidden_share(self.site, frame, seen)
+        caption = pair_caption(self.site, (task.record, old), task.observations, number=number, hidden=hidden)
         return Pair(self.site, frame, Shot(task.record, seen, task.observations), shot, caption)
 
-    def _within(self, scene: str, frame: Frame) -> list[Observation]:
+    def _within(self, scene: str, frame: Frame, *, changes: bool) -> list[Observation]:
         box = shapely.box(0, 0, frame.shape[1], frame.shape[0])
-        return [one for one in self.observed(scene) if frame.shape_px(one.geometry).intersects(box)]
+        inside = [one for one in self.observed(scene) if frame.shape_px(one.geometry).intersects(box)]
+        return [one for one in inside if changes or one.kind != "change"]
+
+
+def _hidden_share(site: Site, frame: Frame, view: View) -> float:
+    """Share of the site's ground in the frame that could not be seen."""
+    inside = covered([frame.shape_px(site.polygon)], frame.shape)
+    return float((view.hidden | view.absent)[inside].mean()) if inside.any() else 0.0
 
 
 def _notable(one: Observation) -> bool:

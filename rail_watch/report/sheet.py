@@ -335,10 +335,12 @@ def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], w
             "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
             "that saw only a part, so at least that much."
         )
-    said = f"{len(looks)} looks by {', '.join(dict.fromkeys(sensor(record) for record in looks))}."
+    sensors = ", ".join(dict.fromkeys(sensor(record) for record in looks))
+    said = f"{len(looks)} looks by {sensors}. {_tally(detections, site, looks)}"
     return Caption(
         heading=f"{figure}. Overview of {name}, {span}.",
-        seen=(f"{said} {_tally(detections, site, looks)}", *(clean(line, 500) for line in detections.summary)),
+        seen=(said, *(clean(line, 500) for line in detections.summary)),
+        brief=(said,),
         compared="",
         unknown=(*unknown, *(clean(line, 400) for line in detections.warnings)),
         credit=credit(looks),
@@ -371,7 +373,7 @@ def _lines(caption: Caption, width: float) -> list[tuple[str, Ink]]:
     """Caption under the sheet: heading, what was seen (the count only; the log is in the text file), limits, credit."""
     body, bold, small = Ink(8), Ink(8, bold=True), Ink(6.8, "#57606a")
     text = [(line, bold) for line in wrap(drawable(caption.heading, limit=LONG), bold, width)]
-    for part in (caption.seen[0], " ".join(caption.unknown)):
+    for part in (caption.brief[0], " ".join(caption.unknown)):
         text += [(line, body) for line in wrap(drawable(part, limit=LONG), body, width)]
     return text + [(line, small) for line in wrap(drawable(caption.credit, limit=LONG), small, width)]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -31,6 +31,8 @@ SHORTEST_M, LONGEST_M = 240.0, 720.0
 """Bounds of a stretch's length unless one object is longer or the pixels are coarse."""
 THINNEST, TALLEST = 0.26, 0.95
 """Bounds of a stretch's width over its length."""
+THINNEST_SITE = 0.2
+"""The lower bound where the site itself is thinner: no image need lie beyond it."""
 TONE_TAILS = (0.5, 99.7)
 """Percentiles of clear ground mapped near to black and white."""
 DEEPEST_BLACK, LEAST_SPAN = 0.7, 0.8
@@ -153,7 +155,8 @@ def _frame(site: Site, shapes: Sequence[BaseGeometry], gsd_m: float) -> Frame:
     site_box = shapely.get_coordinates(reproject(site.polygon, WGS84, plane)) @ turn.T
     shortest = min(max(MIN_PIXELS * gsd_m, SHORTEST_M), float(np.ptp(site_box[:, 0])))
     length = max(np.ptp(along) + 2 * PAD_M, 1.12 * np.ptp(along), shortest)
-    width = float(np.clip(np.ptp(across) + 2 * PAD_M, THINNEST * length, None))
+    thinnest = min(THINNEST * length, max(float(np.ptp(site_box[:, 1])), THINNEST_SITE * length))
+    width = max(float(np.ptp(across)) + 2 * PAD_M, thinnest)
     length = max(length, width / TALLEST)
     middle = [
         _inside(0.5 * (float(part.min()) + float(part.max())), side, site_box[:, axis])
@@ -194,11 +197,6 @@ class View:
     """(row, column) cloud or its shadow lies there."""
     absent: Mask
     """(row, column) no picture there: outside the scene, no data, not readable."""
-
-    @property
-    def visible_fraction(self) -> float:
-        """Share of the frame that could be seen."""
-        return float(1 - (self.hidden | self.absent).mean())
 
 
 CLOUDY = (Quality.CLOUD, Quality.CLOUD_SHADOW)
@@ -325,6 +323,14 @@ def veiled(view: View) -> Bytes:
         rgb[hatched & (lines < 3)] *= 0.35
         rgb[hatched & (lines >= 3) & (lines < 6)] = 0.4 * rgb[hatched & (lines >= 3) & (lines < 6)] + 0.6 * 255
     return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+def covered(shapes: Sequence[Polygon], shape: tuple[int, int]) -> Mask:
+    """(row, column) True on the shapes."""
+    mask = Image.new("1", (shape[1], shape[0]))
+    for one in shapes:
+        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in one.exterior.coords], fill=1)
+    return np.array(mask, dtype=bool)
 
 
 def track_in(frame: Frame, line: LineString) -> LineString | None:
