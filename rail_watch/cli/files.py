@@ -1,0 +1,60 @@
+"""The answer of one run as files: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rail_watch.errors import BadInput
+from rail_watch.observe import document
+
+if TYPE_CHECKING:
+    from rail_watch.detect import DetectRun
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file beside its place and move it there, so that nobody ever reads half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_answer(run: DetectRun, folder: Path) -> list[Path]:
+    """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written to.
+    """
+    from rail_watch.report import write_reports
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        answer = document.dumps(document.to_document(run.detections))
+        observations = document.dumps(document.observations_geojson(run.detections))
+        return [
+            write_text(folder / "detections.json", answer),
+            write_text(folder / "observations.geojson", observations),
+            *write_reports(run.detections, run.site, run.stacks, folder),
+        ]
+    except OSError as fault:
+        where = fault.filename or folder
+        raise BadInput(
+            f"{where}: cannot write ({fault.strerror or fault}); choose another folder with --out"
+        ) from fault

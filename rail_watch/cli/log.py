@@ -1,0 +1,173 @@
+"""The answer of one run as an analyst's log, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import click
+
+from rail_watch.aoi.site import Site
+from rail_watch.cli.console import plain
+from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
+from rail_watch.observe.sentences import names_of, stamp
+from rail_watch.report.names import short_names
+
+MARKS = {"occupied": "[#] occupied", "empty": "[ ] empty", "unknown": "[?] unknown"}
+OTHER = {"cargo": "[+] cargo", "change": "[~] change"}
+LOOKS: Mapping[str, Mapping[str, object]] = {
+    "occupied": {"fg": "red", "bold": True},
+    "empty": {"fg": "green"},
+    "unknown": {"fg": "yellow"},
+    "cargo": {"fg": "magenta", "bold": True},
+    "change": {"fg": "magenta"},
+}
+INDENT = 16
+
+
+def log_lines(detections: Detections, site: Site, *, width: int) -> Iterator[str]:
+    """Yield the lines of the log: what each scene shows, the summary, and what to be wary of.
+
+    Three states are three words and three marks, so that they stay apart without colours too.
+    """
+    names = short_names(names_of(site))
+    yield from _head(detections)
+    for scene in detections.scenes:
+        if scene.status != "baseline":
+            yield ""
+            yield from _scene(scene, [o for o in detections.observations if o.scene == scene.id], names, width)
+    yield from _section("Summary", detections.summary, width)
+    yield from _section("Be wary", detections.warnings, width)
+
+
+def _head(detections: Detections) -> Iterator[str]:
+    simulated = [scene.simulated for scene in detections.scenes]
+    kind = "  SIMULATED imagery" if all(simulated) else "  partly SIMULATED imagery" if any(simulated) else ""
+    yield click.style(plain(f"{detections.site_name} ({detections.site})") + kind, bold=True)
+    counts = {s: sum(scene.status == s for scene in detections.scenes) for s in ("used", "baseline", "skipped")}
+    more = f", {counts['baseline']} more to compare with" if counts["baseline"] else ""
+    hidden = f", {counts['skipped']} that could not be judged" if counts["skipped"] else ""
+    yield f"{_many(counts['used'], 'scene')} judged{more}{hidden}"
+
+
+def _many(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _wrapped(text: str, *, width: int, first: str = "", indent: int = 0) -> Iterator[str]:
+    """Lay text out in lines; the first begins with a label that may hold colours."""
+    gap = " " * max(indent - len(click.unstyle(first)), 1 if first else indent)
+    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    yield f"{first}{gap}{lines[0]}".rstrip()
+    for line in lines[1:]:
+        yield " " * indent + line
+
+
+def _row(kind: str, text: str, width: int) -> Iterator[str]:
+    label = click.style({**MARKS, **OTHER}[kind], **LOOKS[kind])  # type: ignore[arg-type]
+    yield from _wrapped(plain(text), width=width, first=f"  {label}", indent=INDENT)
+
+
+def _scene(scene: SceneRecord, seen: Sequence[Observation], names: Mapping[str, str], width: int) -> Iterator[str]:
+    simulated = "  SIMULATED" if scene.simulated else ""
+    yield click.style(f"{stamp(scene.when)}  {plain(scene.sensor)}{simulated}", bold=True)
+    if scene.status == "skipped":
+        yield from _row("unknown", f"Nothing could be judged: {scene.reason}.", width)
+        return
+    for item in seen:
+        if item.kind in ("train", "train-on-bridge"):
+            yield from _row("occupied", _train(item, scene, names), width)
+    for text in _empty([look for look in scene.tracks if look.state == "empty"], names):
+        yield from _row("empty", text, width)
+    for text in _unknown([look for look in scene.tracks if look.state == "unknown"], names):
+        yield from _row("unknown", text, width)
+    yield from _ground(scene, seen, names, width)
+
+
+def _train(item: Observation, scene: SceneRecord, names: Mapping[str, str]) -> str:
+    place = " or ".join(names.get(track, track) for track in item.tracks or (item.track or "",))
+    parts = [f"{_length(item)} train"]
+    if item.railcars is not None and item.railcars_95 is not None:
+        parts.append(f"about {_many(item.railcars, 'railcar')} {_interval(item.railcars_95)}")
+    parts.append(item.likelihood)
+    parts += [f"{item.change}"] if item.change in ("arrived", "standing") else []
+    if item.same_as is not None and item.same_as_when is not None:
+        where = "" if item.same_as_site in (None, item.site) else f" at {item.same_as_site}"
+        parts.append(f"appears to be the train of {stamp(item.same_as_when)}{where}")
+    look = next((look for look in scene.tracks if look.track == item.track), None)
+    if look is not None and look.visibility == "partial":
+        parts.append(f"{_percent(look.visible_fraction)} of the track in view")
+    return f"{place}: {', '.join(parts)}."
+
+
+def _interval(pair: Sequence[float]) -> str:
+    low, high = pair
+    return f"(95 %: {low:.0f}-{high:.0f})"
+
+
+def _length(item: Observation) -> str:
+    spread = "" if item.length_m_95 is None else f" {_interval(item.length_m_95)}"
+    return f"{item.length_m:.0f} m{spread}" if item.length_m is not None else "a"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+def _listed(looks: Iterable[TrackLook | ApronLook], names: Mapping[str, str]) -> str:
+    parts = []
+    for look in looks:
+        key = look.track if isinstance(look, TrackLook) else look.apron
+        partly = f" ({_percent(look.visible_fraction)} in view)" if look.visibility == "partial" else ""
+        parts.append(names.get(key, key) + partly)
+    return ", ".join(parts)
+
+
+def _empty(looks: Sequence[TrackLook], names: Mapping[str, str]) -> Iterator[str]:
+    if not looks:
+        return
+    limits = [look.shortest_detectable_m for look in looks if look.shortest_detectable_m is not None]
+    sure = f" A train of {max(limits):.0f} m or longer would have shown." if len(limits) == len(looks) else ""
+    yield f"{_listed(looks, names)}.{sure}"
+
+
+def _unknown(looks: Sequence[TrackLook | ApronLook], names: Mapping[str, str]) -> Iterator[str]:
+    for reason in dict.fromkeys(look.reason for look in looks):
+        alike = [look for look in looks if look.reason == reason]
+        yield f"{_listed(alike, names)}: could not be judged ({reason or 'hidden'})."
+
+
+def _ground(scene: SceneRecord, seen: Sequence[Observation], names: Mapping[str, str], width: int) -> Iterator[str]:
+    """Rows on what lies beside the tracks."""
+    for look in scene.aprons:
+        here = [item for item in seen if item.kind == "cargo" and item.apron == look.apron]
+        if here:
+            yield from _row("cargo", _cargo(here, look, names), width)
+    hidden = [look for look in scene.aprons if look.fill_fraction is None]
+    for text in _unknown(hidden, names):
+        yield from _row("unknown", text, width)
+    changes = [item for item in seen if item.kind == "change"]
+    if changes:
+        area = sum(item.area_m2 or 0 for item in changes)
+        sure = min(changes, key=lambda item: item.p_value).likelihood
+        places = _many(len(changes), "place looks", "places look")
+        yield from _row("change", f"{places} different from before, about {area:.0f} m² in all, {sure}.", width)
+
+
+def _cargo(here: Sequence[Observation], look: ApronLook, names: Mapping[str, str]) -> str:
+    area = sum(item.area_m2 or 0 for item in here)
+    low = sum(item.area_m2_95[0] if item.area_m2_95 else item.area_m2 or 0 for item in here)
+    high = sum(item.area_m2_95[1] if item.area_m2_95 else item.area_m2 or 0 for item in here)
+    sure = min(here, key=lambda item: item.p_value).likelihood
+    fill = "" if look.fill_fraction is None else f", {_percent(look.fill_fraction)} of the ground in view"
+    pieces = _many(len(here), "patch", "patches")
+    return f"{names.get(look.apron, look.apron)}: {pieces}, {area:.0f} m² {_interval((low, high))}, {sure}{fill}."
+
+
+def _section(title: str, lines: Sequence[str], width: int) -> Iterator[str]:
+    if not lines:
+        return
+    yield ""
+    yield click.style(title, bold=True)
+    for line in lines:
+        yield from _wrapped(plain(line), width=width, first=" ", indent=2)
