@@ -16,7 +16,9 @@ from rail_watch.imagery.scene import Quality
 
 Mask = NDArray[np.bool_]
 
-BRIGHTER = 0.3
+HALO_M = 5.0
+"""Round a cloud its thin edge is hidden too."""
+BRIGHTER = 0.25
 """Cloud adds at least this share of the ground's own brightness in every band."""
 DARKER = 0.7
 """In cloud shadow every band keeps at most this share of its light."""
@@ -48,7 +50,7 @@ def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
         # A scene changed as a whole (snow) is a matter of radiometry, not of patches.
         if known.any() and np.mean(low[known] > 1 + BRIGHTER) < 0.6:
             bright = _opened(low > 1 + BRIGHTER, BRIGHT_RADIUS_M / gsd_m, low > 1 + 0.4 * BRIGHTER)
-            out[t][bright] = Quality.CLOUD
+            out[t][ndimage.binary_dilation(bright, disk(max(round(HALO_M / gsd_m), 1)))] = Quality.CLOUD
         dark = _opened(high < DARKER, DARK_RADIUS_M / gsd_m, high < DARKER + 0.15)
         out[t][dark] = Quality.CLOUD_SHADOW
     return out

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from rail_watch.change.robust import line_fit
 from rail_watch.prepare.stack import Stack
@@ -30,6 +31,28 @@ class Radiometry:
     """(T, B) the scene's dark level (path radiance and sky light in full shade), in its own units."""
 
 
+def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:
+    """Index of the scene most like the others: its ground correlates best with theirs, and much of it is clear.
+
+    A scene under snow can be the clearest of all and yet say nothing of the ground.
+    """
+    share = clear.mean(axis=(1, 2)) / max(float(clear.mean(axis=(1, 2)).max()), 1e-9)
+    if len(clear) < 3:
+        return int(np.argmax(share))
+    thin = (slice(None), slice(None, None, max(1, clear.shape[1] // 150)), slice(None, None, max(1, clear.shape[2] // 150)))
+    seen = clear[thin].reshape(len(clear), -1)
+    values = np.nan_to_num(stack.pixels.mean(axis=1))[thin].reshape(len(clear), -1)
+    likeness = np.zeros((len(clear), len(clear)))
+    for i in range(len(clear)):
+        for j in range(i):
+            both = seen[i] & seen[j]
+            if both.sum() >= 50:
+                ranks = [stats.rankdata(v[both]) for v in (values[i], values[j])]
+                likeness[i, j] = likeness[j, i] = np.corrcoef(*ranks)[0, 1]
+    support = np.sort(np.nan_to_num(likeness), axis=1)[:, len(clear) // 2 :].mean(axis=1)
+    return int(np.argmax(support * np.minimum(share / 0.8, 1.0) + 0.01 * share))
+
+
 def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
     """Fit gain and offset of each scene to the one with most clear ground.
 
@@ -37,8 +60,7 @@ def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
     1988, and the no-change weighting of Canty and Nielsen, Remote Sens. Environ. 2008).
     """
     clear = stack.clear() & zones.stable & np.isfinite(stack.pixels).all(axis=1)
-    snowy = np.array([(q == 5).mean() for q in stack.quality])
-    reference = int(np.argmax([c.sum() * (1 - s) for c, s in zip(clear, snowy, strict=True)]))
+    reference = most_typical(stack, clear)
     times, bands = stack.pixels.shape[:2]
     gain, offset = np.ones((times, bands)), np.zeros((times, bands))
     sigma, dark = np.full((times, bands), np.nan), np.zeros((times, bands))

@@ -8,8 +8,9 @@ baseline.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.change.robust import line_fit, robust_covariance, spread, weighted_median, whitening
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.emptiness import footprint_colours, likeness_to_ballast
+from rail_watch.interpret.emptiness import cross_sections, likeness_to_ballast
 from rail_watch.interpret.evidence import Others, Residual, Shade, train_evidence
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.shadows import (
@@ -38,6 +39,10 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 ROUNDS = 3
+RESOLVED_GSD_M = 5.0
+"""Up to this GSD a track has pixels of its own, and a first guess at which looks are empty is worth making."""
+LEAST_WEIGHT = 0.45
+"""Less than about half a look at bare ground, and a sample's baseline is taken from elsewhere along the track."""
 MASKED = 1e-3
 """Weight of a sample thought to be covered or shaded: it speaks only where nothing else does."""
 
@@ -64,6 +69,8 @@ class Yard:
     """(S, O) how much noisier than the yard's mean a sample is over time."""
     baseline: list[Array]
     """(B, S, O) empty track, in the reference scene's units."""
+    filled: list[Mask]
+    """(S, O) where the baseline is a guess from elsewhere along the track."""
     score: list[Array]
     """(T, S) log-likelihood ratio."""
     shade: list[Shade]
@@ -86,10 +93,10 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         for s in strips
     ]
     times = len(stack.scenes)
-    colours = [footprint_colours(s, u, radiometry) for s, u in zip(strips, usable, strict=True)]
-    empty = (
-        likeness_to_ballast(colours, strips) if stack.gsd_m <= 5 else [np.ones(c.shape[:2]) for c in colours]
-    )
+    empty = [np.ones(u.shape[:2]) for u in usable]
+    if stack.gsd_m <= RESOLVED_GSD_M:
+        pairs = zip(strips, usable, strict=True)
+        empty = likeness_to_ballast([cross_sections(s, u, radiometry, gsd_m=stack.gsd_m) for s, u in pairs])
     return Yard(
         gsd_m=stack.gsd_m,
         strips=strips,
@@ -102,6 +109,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         height=[np.zeros((times, len(s.along_m)), dtype=np.intp) for s in strips],
         variance=[np.ones(s.where.shape[:2], dtype=np.float32) for s in strips],
         baseline=[np.zeros(s.pixels.shape[1:], dtype=np.float32) for s in strips],
+        filled=[np.zeros(s.where.shape[:2], dtype=bool) for s in strips],
         score=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
         shade=[Shade(0.4, 0.15)] * times,
     )
@@ -173,6 +181,23 @@ def update_baseline(yard: Yard) -> None:
             gain = np.maximum(radiometry.gain[:, b], 0.05)[:, None, None]
             values = (strip.pixels[:, b] - radiometry.offset[:, b][:, None, None]) / gain
             yard.baseline[k][b] = weighted_median(values.astype(np.float32), weights)
+        _fill_unseen(yard, k, weights.sum(axis=0))
+
+
+def _fill_unseen(yard: Yard, k: int, weight: Array) -> None:
+    """Where no scene shows a sample bare, take what the track looks like at that offset elsewhere along it.
+
+    Such samples are trusted less: their variance over time cannot be known.
+    """
+    unseen = weight < LEAST_WEIGHT
+    known = np.where(unseen[None] | ~np.isfinite(yard.baseline[k]), np.nan, yard.baseline[k])
+    enough = (~unseen).sum(axis=0) >= max(20.0 / yard.strips[k].step_m, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        profile = np.nanmedian(known, axis=1)
+    fill = unseen & enough[None, :] & yard.usable[k].any(axis=0)
+    yard.baseline[k] = np.where(fill[None], profile[:, None, :], yard.baseline[k])
+    yard.filled[k] = fill
 
 
 @dataclass(frozen=True)
@@ -182,9 +207,39 @@ class SceneModel:
     gain: NDArray[np.float64]
     offset: NDArray[np.float64]
     dark: NDArray[np.float64]
-    transform: NDArray[np.float64]
+    level: NDArray[np.float64]
+    """Light of the ground above the dark level."""
+    covariance: NDArray[np.float64]
+    """(B, B) of the residual over ground that has not changed."""
+    transform: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     """(B, B) residual to noise units, rotated so that railcar colours are diagonal."""
-    colour: Array
+    colour: Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+
+
+NOISIEST = 2.0
+"""No scene's noise is taken to be more than this many times the series' own, in units of its light: where half the
+ground lies in shadows or under trains, the residual is no longer noise."""
+
+
+def scene_models(yard: Yard) -> list[SceneModel | None]:
+    """Fit every scene, and bound each one's noise by that of the series."""
+    models = [scene_model(yard, t) for t in range(yard.times)]
+    relative = [m.covariance / np.outer(m.level, m.level) for m in models if m is not None]
+    if not relative:
+        return models
+    traces = np.array([np.trace(r) for r in relative])
+    usual = relative[int(np.argsort(traces)[(len(traces) - 1) // 2])]
+    return [None if m is None else _with_noise(m, usual) for m in models]
+
+
+def _with_noise(model: SceneModel, usual: NDArray[np.float64]) -> SceneModel:
+    light = np.outer(model.level, model.level)
+    covariance = model.covariance
+    excess = float(np.trace(covariance / light) / np.trace(usual))
+    if excess > NOISIEST**2:
+        covariance = usual * light * NOISIEST**2
+    transform, colour = noise_units(covariance + np.diag((0.012 * model.level) ** 2), model.level)
+    return replace(model, transform=transform, colour=colour)
 
 
 def scene_model(yard: Yard, t: int) -> SceneModel | None:
@@ -196,7 +251,8 @@ def scene_model(yard: Yard, t: int) -> SceneModel | None:
         free = yard.usable[k][t] & (others.cover < 0.1) & (others.shade < 0.2) & (own_shadow(yard, k, t) < 0.2)
         free &= np.abs(strip.across_m)[None, :] <= max(6.0, yard.gsd_m)
         free &= ~(yard.occupied[k][t][:, None] & (np.abs(strip.across_m) <= HALF_WIDTH_M + 0.7 * yard.gsd_m)[None, :])
-        free &= np.isfinite(yard.baseline[k]).all(axis=0)
+        free &= np.isfinite(yard.baseline[k]).all(axis=0) & ~yard.filled[k]
+        free &= (yard.empty[k][t] >= min(0.3, float(np.quantile(yard.empty[k], 0.6))))[:, None]
         index = np.flatnonzero(free)
         index = index[:: max(1, len(index) * len(yard.strips) // 20_000)]
         bands = len(strip.pixels[t])
@@ -215,8 +271,7 @@ def scene_model(yard: Yard, t: int) -> SceneModel | None:
     core = np.concatenate(parts_core)
     level = np.maximum(np.median(y, axis=1) - radiometry.dark[t], 1e-6)
     quiet = residual[:, core] if core.sum() >= 40 else residual
-    covariance = robust_covariance(quiet.T) + np.diag((0.012 * level) ** 2)
-    return SceneModel(gain, offset, radiometry.dark[t], *noise_units(covariance, level))
+    return SceneModel(gain, offset, radiometry.dark[t], level, robust_covariance(quiet.T))
 
 
 def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float]) -> tuple[float, float]:
@@ -275,7 +330,7 @@ def update_variance(yard: Yard, models: Sequence[SceneModel | None]) -> None:
         median = np.nan_to_num(weighted_median(energy, weights), nan=middle) / middle
         raw = (np.maximum(count - 1, 0) * median + 4.0) / (np.maximum(count - 1, 0) + 4.0)
         raw = ndimage.uniform_filter(raw, (3, 3), mode="nearest") if yard.gsd_m <= FINE_GSD_M else raw
-        yard.variance[k] = np.clip(raw, 0.5, 12).astype(np.float32)
+        yard.variance[k] = np.where(yard.filled[k], 2.5, np.clip(raw, 0.5, 12)).astype(np.float32)
 
 
 def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
@@ -365,9 +420,8 @@ def solve(yard: Yard) -> list[SceneModel | None]:
     models: list[SceneModel | None] = []
     for round_number in range(ROUNDS):
         update_baseline(yard)
-        models = [scene_model(yard, t) for t in range(yard.times)]
-        update_variance(yard, models)
-        models = [scene_model(yard, t) for t in range(yard.times)]
+        update_variance(yard, scene_models(yard))
+        models = scene_models(yard)
         update_trains(yard, models)
         if round_number < ROUNDS - 1:
             yard.empty = [
