@@ -73,7 +73,7 @@ def place_names(site: Site, observation: Observation) -> str:
         ids: Sequence[str] = (observation.apron,) if observation.apron else ()
     else:
         ids = observation.tracks or ((observation.track,) if observation.track else ())
-    shown = [shorten(names.get(part) or drawable(part), 40) for part in ids]
+    shown = [shorten(names.get(part) or drawable(part), 60) for part in ids]
     return " or ".join(shown) if len(shown) <= 2 else f"{shown[0]} … {shown[-1]} (one of {len(shown)})"
 
 

@@ -197,9 +197,9 @@ class _Panel:
         ends = [(name, shapely.get_coordinates(line)[0 if side == 0 else -1]) for name, line in inside]
         near = [(name, end) for name, end in ends if (end[0] if side == 0 else cols - end[0]) < 0.3 * cols]
         near = sorted(near, key=lambda item: float(item[1][1]))[: max(int(rows / NAME_LINE), 1)]
-        texts = [_two_lines(name, ink, GUTTER - 50) for name, _ in near]
-        if sum(len(lines) for lines in texts) * NAME_LINE > rows:
-            texts = [[fit(name, ink, GUTTER - 50)] for name, _ in near]
+        texts = [_lines(name, ink, most) for most in (4, 2, 1) for name, _ in near]
+        fitting = [texts[start : start + len(near)] for start in range(0, len(texts), max(len(near), 1))]
+        texts = next((t for t in fitting if sum(map(len, t)) * NAME_LINE <= rows), fitting[-1] if fitting else [])
         heights = [NAME_LINE * len(lines) for lines in texts]
         places = spread([float(end[1]) for _, end in near], heights, low=0, high=rows)
         edge, way = (self.box[0], -1) if side == 0 else (self.box[2], 1)
@@ -278,9 +278,10 @@ class _Panel:
                 card.draw(spot, self.corner)
 
 
-def _two_lines(text: str, ink: Ink, width: float) -> list[str]:
-    lines = wrap(text, ink, width)
-    return [lines[0], fit(" ".join(lines[1:]), ink, width)] if len(lines) > 2 else lines
+def _lines(text: str, ink: Ink, most: int) -> list[str]:
+    """Break a track name to the gutter's width, into so many lines at most."""
+    lines = wrap(text, ink, GUTTER - 50)
+    return [*lines[: most - 1], fit(" ".join(lines[most - 1 :]), ink, GUTTER - 50)] if len(lines) > most else lines
 
 
 class _Footer:
@@ -324,7 +325,7 @@ def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
     ]
     if pair.before and any(one.change != "standing" for one in pair.after.observations):
         colour = next(COLOURS[kind] for kind in words if kind in kinds)
-        entries.append(("same place, not there", Pen(colour, 1.2, dash=(3, 2), casing="#000000")))
+        entries.append(("same place in the other look", Pen(colour, 1.2, dash=(3, 2), casing="#000000")))
     shots = [pair.after, *([pair.before] if pair.before else [])]
     if any(shot.view.hidden.any() for shot in shots):
         entries.append(("could not be seen (cloud)", Pen("#57606a", 0.5, fill="#f6f8fa", hatch="\\\\\\\\")))

@@ -93,10 +93,10 @@ class _Run:
     def earlier(self, task: _Task) -> str | None:
         """Id of the latest earlier scene of the same sensor in which the stretch was clear."""
         stack, index = self.place[task.record.id]
-        small = task.frame.resized(160)
+        small = task.frame.resized(80)
         for candidate in range(index - 1, -1, -1):
             ref = stack.scenes[candidate]
-            if ref.id in self.records and _seen_share(stack, small, candidate) >= CLEAR_ENOUGH:
+            if ref.id in self.records and _seen_share(stack, self.site, small, candidate) >= CLEAR_ENOUGH:
                 return ref.id
         return None
 
@@ -140,16 +140,15 @@ def _moved(task: _Task) -> bool:
     return any(one.change in ("arrived", "departed") for one in task.observations)
 
 
-def _seen_share(stack: Stack, frame: Frame, index: int) -> float:
-    """Share of a frame that a scene showed clearly."""
-    rows, cols = frame.shape
-    y, x = np.mgrid[0:rows:4, 0:cols:4]
-    points = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=-1)
+def _seen_share(stack: Stack, site: Site, frame: Frame, index: int) -> float:
+    """Share of the site's ground in a frame that a scene showed clearly."""
+    y, x = np.nonzero(covered([frame.shape_px(site.polygon)], frame.shape))
+    points = np.stack([x + 0.5, y + 0.5], axis=-1)
     row_col = np.round(stack.grid.from_lonlat(frame.to_lonlat(points))).astype(int)
     inside = ((row_col >= 0) & (row_col < stack.grid.shape)).all(axis=1)
     row, col = row_col[inside].T
     clear = ~np.isin(stack.quality[index, row, col], (*CLOUDY, *ABSENT))
-    return float(clear.sum() / len(points))
+    return float(clear.sum() / max(len(points), 1))
 
 
 def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path) -> list[Path]:

@@ -335,7 +335,7 @@ def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], w
             "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
             "that saw only a part, so at least that much."
         )
-    sensors = ", ".join(dict.fromkeys(sensor(record) for record in looks))
+    sensors = "; ".join(dict.fromkeys(sensor(record) for record in looks))
     said = f"{len(looks)} looks by {sensors}. {_tally(detections, site, looks)}"
     return Caption(
         heading=f"{figure}. Overview of {name}, {span}.",
@@ -356,7 +356,7 @@ def _tally(detections: Detections, site: Site, looks: Sequence[SceneRecord]) -> 
     events = [one for one in detections.observations if one.scene in within and one.kind in kinds]
     used = {track for one in events for track in (one.tracks or (one.track,))}
     names = place_short_names(site)
-    tracks = [shorten(names[part.id], 40) for part in ways(site) if part.id in used]
+    tracks = [shorten(names[part.id], 60) for part in ways(site) if part.id in used]
     where = f", on {', '.join(tracks)}" if tracks else ""
     what = "Trains" if ways(site) else "Changes of the ground"
     return f"{what} were seen in {len({one.scene for one in events})} of them{where}."

@@ -158,11 +158,8 @@ def _frame(site: Site, shapes: Sequence[BaseGeometry], gsd_m: float) -> Frame:
     thinnest = min(THINNEST * length, max(float(np.ptp(site_box[:, 1])), THINNEST_SITE * length))
     width = max(float(np.ptp(across)) + 2 * PAD_M, thinnest)
     length = max(length, width / TALLEST)
-    middle = [
-        _inside(0.5 * (float(part.min()) + float(part.max())), side, site_box[:, axis])
-        for axis, (part, side) in enumerate(((along, length), (across, width)))
-    ]
-    east, north = np.array(middle) @ turn
+    along_middle = _inside(0.5 * (float(along.min()) + float(along.max())), length, site_box[:, 0])
+    east, north = np.array([along_middle, 0.5 * (float(across.min()) + float(across.max()))]) @ turn
     frame = Frame(plane, (float(east), float(north)), angle, float(length), width, (1, 1))
     return frame.resized(1000)
 
