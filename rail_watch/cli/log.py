@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,6 +24,9 @@ LOOKS: Mapping[str, Mapping[str, object]] = {
     "change": {"fg": "magenta"},
 }
 INDENT = 16
+NBSP = "\u00a0"
+TIED = re.compile(r" (?=\d+\b(?![-:]))|(?<=\d) (?=(?:m|m²|%)(?:\W|$))|(?<=%:) (?=\d)")
+"""Spaces at which no line breaks: before a number, and between it and its unit."""
 
 
 def log_lines(detections: Detections, site: Site, *, width: int) -> Iterator[str]:
@@ -57,7 +61,8 @@ def _many(count: int, one: str, many: str | None = None) -> str:
 def _wrapped(text: str, *, width: int, first: str = "", indent: int = 0) -> Iterator[str]:
     """Lay text out in lines; the first begins with a label that may hold colours."""
     gap = " " * max(indent - len(click.unstyle(first)), 1 if first else indent)
-    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    tied = TIED.sub(NBSP, text)
+    lines = [line.replace(NBSP, " ") for line in textwrap.wrap(tied, width - indent, break_on_hyphens=False)] or [""]
     yield f"{first}{gap}{lines[0]}".rstrip()
     for line in lines[1:]:
         yield " " * indent + line
@@ -120,7 +125,16 @@ def _listed(looks: Iterable[TrackLook | ApronLook], names: Mapping[str, str]) ->
         key = look.track if isinstance(look, TrackLook) else look.apron
         partly = f" ({_percent(look.visible_fraction)} in view)" if look.visibility == "partial" else ""
         parts.append(names.get(key, key) + partly)
-    return ", ".join(parts)
+    return ", ".join(_without_repeats(parts))
+
+
+def _without_repeats(names: Sequence[str]) -> Iterator[str]:
+    """Track 1, Track 2, Track 5 (half) become Track 1, 2, 5 (half)."""
+    stem = None
+    for name in names:
+        match = re.fullmatch(r"(\D+ )(\d.*)", name)
+        yield match[2] if match and match[1] == stem else name
+        stem = match[1] if match else None
 
 
 def _empty(looks: Sequence[TrackLook], names: Mapping[str, str]) -> Iterator[str]:
