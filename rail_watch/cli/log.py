@@ -41,7 +41,7 @@ def log_lines(detections: Detections, site: Site, *, width: int) -> Iterator[str
             yield ""
             yield from _scene(scene, [o for o in detections.observations if o.scene == scene.id], names, width)
     yield from _section("Summary", detections.summary, width)
-    yield from _section("Be wary", detections.warnings, width)
+    yield from _section("Be wary", _gathered(detections), width)
 
 
 def _head(detections: Detections) -> Iterator[str]:
@@ -176,6 +176,23 @@ def _cargo(here: Sequence[Observation], look: ApronLook, names: Mapping[str, str
     fill = "" if look.fill_fraction is None else f", {_percent(look.fill_fraction)} of the ground in view"
     pieces = _many(len(here), "patch", "patches")
     return f"{names.get(look.apron, look.apron)}: {pieces}, {area:.0f} m² {_interval((low, high))}, {sure}{fill}."
+
+
+def _gathered(detections: Detections) -> list[str]:
+    """Give one line to what is said alike of several scenes."""
+    scenes = {scene.id for scene in detections.scenes}
+    owners: dict[str, list[str]] = {}
+    for line in detections.warnings:
+        owner, _, rest = line.partition(": ")
+        key = rest if owner in scenes else line
+        owners.setdefault(key, []).append(owner if owner in scenes else "")
+    return [_owned(text, names) for text, names in owners.items()]
+
+
+def _owned(text: str, names: Sequence[str]) -> str:
+    if names == [""]:
+        return text
+    return f"{names[0] if len(names) == 1 else f'{len(names)} scenes'}: {text}"
 
 
 def _section(title: str, lines: Sequence[str], width: int) -> Iterator[str]:

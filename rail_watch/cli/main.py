@@ -139,6 +139,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _swallow_output()
         return BROKEN_PIPE
+    except OSError as error:
+        _complain(f"{error.filename or 'output'}: {error.strerror or error}")
+        return 1
     except Exception as error:  # noqa: BLE001 - the edge of the program: nobody above could do better with it
         return _unexpected(error, talk)
 
