@@ -90,6 +90,7 @@ def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
     something that matters, other orders are tried and the best result is kept.
     """
     integral = np.pad(room.clutter.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    choices = [_choice(label, room, integral) for label in labels]
     indices = range(len(labels))
     orders = [
         sorted(indices, key=lambda i: (-labels[i].size[0] * labels[i].size[1], i)),
@@ -99,7 +100,7 @@ def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
     ]
     best: tuple[float, tuple[Placed | None, ...]] | None = None
     for order in orders:
-        found = _settled(labels, room, integral, order)
+        found = _settled(choices, order)
         price = sum(LEFT_OUT if one is None else one.price for one in found)
         if best is None or price < best[0]:
             best = price, tuple(found)
@@ -108,35 +109,52 @@ def place(labels: Sequence[Label], room: Room) -> tuple[Placed | None, ...]:
     return best[1] if best else ()
 
 
-def _settled(labels: Sequence[Label], room: Room, integral: Floats, order: Sequence[int]) -> list[Placed | None]:
+@dataclass(frozen=True)
+class _Choice:
+    """Every position of one label, with what it costs while it is alone."""
+
+    boxes: Floats
+    anchors: Floats
+    """(n, 2) the anchor each would point at."""
+    cost: Floats
+    clutter: Floats
+
+
+def _choice(label: Label, room: Room, integral: Floats) -> _Choice:
+    boxes = _lattice(label.size, room.extent)
+    if not len(boxes):
+        return _Choice(boxes, boxes[:, :2], boxes[:, 0], room.clutter)
+    anchor, distance = _nearest(boxes, label.anchors)
+    cost = distance + _hidden(boxes, integral)
+    for box in room.blocked:
+        cost[_touching(boxes, box)] = np.inf
+    return _Choice(boxes, label.anchors[anchor], cost, room.clutter)
+
+
+def _settled(choices: Sequence[_Choice], order: Sequence[int]) -> list[Placed | None]:
     """Place in an order, then let each move with the others fixed until none does."""
-    found: list[Placed | None] = [None] * len(labels)
+    found: list[Placed | None] = [None] * len(choices)
     for _ in range(ROUNDS):
         before = list(found)
         for index in order:
             others = [p for i, p in enumerate(found) if p is not None and i != index]
-            found[index] = _best(labels[index], room, integral, others)
+            found[index] = _best(choices[index], others)
         if found == before:
             break
     return found
 
 
-def _best(label: Label, room: Room, integral: Floats, others: Sequence[Placed]) -> Placed | None:
-    boxes = _lattice(label.size, room.extent)
-    if not len(boxes):
-        return None
-    anchor, distance = _nearest(boxes, label.anchors)
-    cost = distance + _hidden(boxes, integral)
-    for box in (*room.blocked, *(other.box for other in others)):
-        cost[_touching(boxes, box)] = np.inf
+def _best(choice: _Choice, others: Sequence[Placed]) -> Placed | None:
+    boxes, cost = choice.boxes, choice.cost.copy()
     for other in others:
+        cost[_touching(boxes, other.box)] = np.inf
         cost[_struck(boxes, other)] = np.inf
     near = _promising(boxes, cost)
-    cost[near] += LEADER_WEIGHT * _run_over(boxes[near], label.anchors[anchor[near]], room.clutter)
+    cost[near] += LEADER_WEIGHT * _run_over(boxes[near], choice.anchors[near], choice.clutter)
     for index in near[np.argsort(cost[near], kind="stable")]:
         if not np.isfinite(cost[index]):
             return None
-        placed = _placed(boxes[index], label.anchors[anchor[index]], float(cost[index]))
+        placed = _placed(boxes[index], choice.anchors[index], float(cost[index]))
         if not any(_crosses(placed, other) for other in others):
             return placed
     return None
@@ -216,9 +234,13 @@ def _placed(box: Floats, anchor: Floats, price: float) -> Placed:
 
 def _crosses(placed: Placed, other: Placed) -> bool:
     """True where the leaders cross, or this leader runs over the other label."""
-    if segments_cross((placed.start, placed.tip), (other.start, other.tip)):
+    leader = (placed.start, placed.tip)
+    if segments_cross(leader, (other.start, other.tip)):
         return True
-    return bool(_struck(np.array([other.box]), placed)[0])
+    left, top, right, bottom = other.box
+    inside = left <= placed.tip[0] <= right and top <= placed.tip[1] <= bottom
+    diagonals = (((left, top), (right, bottom)), ((left, bottom), (right, top)))
+    return inside or any(segments_cross(leader, diagonal) for diagonal in diagonals)
 
 
 def segments_cross(one: tuple[Point, Point], two: tuple[Point, Point]) -> bool:

@@ -159,7 +159,11 @@ def _frame(site: Site, shapes: Sequence[BaseGeometry], gsd_m: float) -> Frame:
     width = max(float(np.ptp(across)) + 2 * PAD_M, thinnest)
     length = max(length, width / TALLEST)
     along_middle = _inside(0.5 * (float(along.min()) + float(along.max())), length, site_box[:, 0])
-    east, north = np.array([along_middle, 0.5 * (float(across.min()) + float(across.max()))]) @ turn
+    reach = shapely.box(along_middle - length / 2, -1e6, along_middle + length / 2, 1e6)
+    ground = shapely.get_coordinates(shapely.intersection(Polygon(site_box).buffer(0), reach))
+    ground = ground if len(ground) else site_box
+    across_middle = _inside(0.5 * (float(across.min()) + float(across.max())), width, ground[:, 1])
+    east, north = np.array([along_middle, across_middle]) @ turn
     frame = Frame(plane, (float(east), float(north)), angle, float(length), width, (1, 1))
     return frame.resized(1000)
 
