@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,13 @@ DEFAULT_OUT = Path("out")
 def _cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _a_number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    """Refuse NaN, which lies in every range."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not a number.")
+    return value
 
 
 @click.command(name="detect")
@@ -68,6 +76,7 @@ def _cores() -> int:
 @click.option(
     "--false-alarm-rate",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    callback=_a_number,
     default=0.01,
     show_default=True,
     help="False alarms you can bear, per track and scene.",
@@ -110,10 +119,14 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     """
     if offline:
         _stay_offline(source)
+    # Before anything heavy is loaded: numpy too reads SOURCE_DATE_EPOCH, and fails with a traceback.
+    created = _stamp()
+    folder = out or (DEFAULT_OUT if style == "table" else None)
+    if folder is not None:
+        _check_folder(folder)
     sites = _sites(names)
     options = _options(interval, sensor, false_alarm_rate, jobs)
-    folder = out or (DEFAULT_OUT if style == "table" else None)
-    runs, written = _run(ctx, sites, source, options=options, out=folder)
+    runs, written = _run(ctx, sites, source, options=options, created=created, out=folder)
     _print(runs, style, several=len(sites) > 1, out=folder, written=written)
     whole = _tell_faults(ctx, sites, runs)
     found = exit_code and any(run.detections.observations for run in runs)
@@ -137,12 +150,19 @@ def _stay_offline(source: str | None) -> None:
 def _stamp() -> datetime:
     """Return the time stamped on the answer."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
+    if epoch is None:
         return datetime.now(UTC).replace(microsecond=0)
     try:
         return datetime.fromtimestamp(int(epoch), UTC)
     except (ValueError, OverflowError, OSError) as fault:
         raise BadInput(f"SOURCE_DATE_EPOCH is {epoch[:40]!r}; it must be whole seconds since 1970") from fault
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to now, not after a minute of work."""
+    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
+        raise BadInput(f"{folder}: cannot write ({standing} is no folder one may write to); choose another with --out")
 
 
 def _sites(names: Sequence[str]) -> list[Site]:
@@ -157,14 +177,19 @@ def _sites(names: Sequence[str]) -> list[Site]:
 
 
 def _run(
-    ctx: click.Context, sites: Sequence[Site], source: str | None, *, options: DetectOptions, out: Path | None
+    ctx: click.Context,
+    sites: Sequence[Site],
+    source: str | None,
+    *,
+    options: DetectOptions,
+    created: datetime,
+    out: Path | None,
 ) -> tuple[list[DetectRun], list[Path]]:
     """Judge the sites and write the answers where they were asked for."""
     from rail_watch import imagery
     from rail_watch.cli.files import write_answer
     from rail_watch.detect import detect_sites
 
-    created = _stamp()
     chosen = source if source is not None else imagery.sample_imagery_path()
     bar, written = Bar(talk_of(ctx)), []
     try:
