@@ -82,7 +82,7 @@ def hush_libraries() -> None:
 
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    logging.lastResort = None
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _listen(level: int) -> None:
@@ -94,7 +94,7 @@ def _listen(level: int) -> None:
         return
     warnings.simplefilter("default")
     logging.captureWarnings(True)
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s", force=True)
 
 
 def use_colour() -> bool | None:

@@ -91,11 +91,31 @@ def _swallow_output() -> None:
     os.dup2(nowhere, 1)
 
 
+def _failed(error: BaseException, talk: Talk) -> int:
+    """Say what went wrong, and return the exit status for it."""
+    match error:
+        case RailWatchError():
+            message, status = str(error), error.exit_status
+        case click.Abort() | KeyboardInterrupt():
+            message, status = "interrupted", INTERRUPTED
+        case click.ClickException():
+            message, status = _usage(error), error.exit_code
+        case BrokenPipeError():
+            _swallow_output()
+            return BROKEN_PIPE
+        case OSError():
+            message, status = f"{error.filename or 'output'}: {error.strerror or error}", 1
+        case _:
+            return _unexpected(error, talk)
+    _complain(message)
+    return status
+
+
 def _unexpected(error: BaseException, talk: Talk) -> int:
     if talk.level >= 2:
         import traceback
 
-        traceback.print_exc()
+        traceback.print_exception(error)
     hint = "" if talk.level >= 2 else " (run again with -vv for the traceback)"
     _complain(f"unexpected {type(error).__name__}: {str(error)[:500]}{hint}")
     return 1
@@ -103,13 +123,17 @@ def _unexpected(error: BaseException, talk: Talk) -> int:
 
 def _outcome(arguments: Sequence[str] | None, talk: Talk) -> int:
     """Run the command line and return its exit status; standard output is written out before this returns."""
-    status: Any = cli.main(
-        args=None if arguments is None else list(arguments),
-        prog_name="rail-watch",
-        standalone_mode=False,
-        obj=talk,
-        color=use_colour(),
-    )
+    try:
+        status: Any = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="rail-watch",
+            standalone_mode=False,
+            obj=talk,
+            color=use_colour(),
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     if sys.stdout is not None:
         sys.stdout.flush()
     return status if isinstance(status, int) else 0
@@ -124,26 +148,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return _outcome(arguments, talk)
-    except RailWatchError as error:
-        _complain(str(error))
-        return error.exit_status
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
-        return INTERRUPTED
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        _complain(_usage(error))
-        return error.exit_code
-    except BrokenPipeError:
-        _swallow_output()
-        return BROKEN_PIPE
-    except OSError as error:
-        _complain(f"{error.filename or 'output'}: {error.strerror or error}")
-        return 1
-    except Exception as error:  # noqa: BLE001 - the edge of the program: nobody above could do better with it
-        return _unexpected(error, talk)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge of the program: nobody stands above
+        return _failed(error, talk)
 
 
 def main() -> None:
