@@ -13,6 +13,7 @@ from rail_watch.simulate.canvas import Canvas, Coat, Local, cover_of, lay, local
 from rail_watch.simulate.curve import Curve
 from rail_watch.simulate.frame import Points
 from rail_watch.simulate.materials import GROUND, paint
+from rail_watch.simulate.scenery import Block
 
 Plane = NDArray[np.float32]
 COUPLER_M = 0.5
@@ -139,6 +140,8 @@ class Things:
     """Track or bridge id to train id to its cars."""
     piles: tuple[Pile, ...] = ()
     lorries: tuple[Lorry, ...] = ()
+    works: tuple[Block, ...] = ()
+    """Ground newly paved or gravelled: a change that is no cargo."""
 
 
 def couple(curve: Curve, start_m: float, cars: list[Car], *, seed: int) -> list[PlacedCar]:

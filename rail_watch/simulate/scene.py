@@ -15,7 +15,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.grid import WGS84, Grid, transformer
-from rail_watch.simulate.canvas import Canvas, Plane
+from rail_watch.simulate.canvas import Canvas, Plane, cover_of
 from rail_watch.simulate.frame import Frame, frame_over, shape_lonlat
 from rail_watch.simulate.light import MIN_ELEVATION_DEG, lighting, seen_from
 from rail_watch.simulate.materials import GROUND, ROOFS, greenness
@@ -51,7 +51,7 @@ from rail_watch.simulate.terrain import (
     lay_water,
     siding,
 )
-from rail_watch.simulate.weather import Sky, Weather, clouds, lay_snow, through_air, wet_ground
+from rail_watch.simulate.weather import Region, Sky, Weather, clouds, lay_snow, through_air, wet_ground
 from rail_watch.simulate.world import World
 from rail_watch.sun import SunPosition, sun_position
 
@@ -113,6 +113,8 @@ class Stage:
     members: tuple[Member, ...]
     crowns: tuple[Spot, ...]
     """Trees that stand bare."""
+    site: Region
+    """The cells inside the site's polygon."""
 
 
 def stage(world: World, scenery: Scenery, frame: Frame, season: Season) -> Stage:
@@ -129,13 +131,23 @@ def stage(world: World, scenery: Scenery, frame: Frame, season: Season) -> Stage
     for block in scenery.platforms:
         lay_block(canvas, world, block)
     _buildings(canvas, world, scenery)
+    canvas.colour *= np.asarray(scenery.tone, dtype=np.float32)[:, None, None]
     trees = [spot for spot in tree_spots(world, scenery, 360.0) if _on_land(canvas, spot)]
     for spot in trees:
         paint_tree(canvas, spot, season.green)
     members = [member for truss in scenery.trusses for member in truss_members(world, truss)]
     for name in scenery.masts_by:
         members += masts(world.curve(name))
-    return Stage(world, scenery, canvas, tuple(members), tuple(spot for spot in trees if is_open(spot, season.green)))
+    crowns = tuple(spot for spot in trees if is_open(spot, season.green))
+    return Stage(world, scenery, canvas, tuple(members), crowns, _site_cells(world, frame))
+
+
+def _site_cells(world: World, frame: Frame) -> Region:
+    cells = np.zeros(frame.shape, dtype=bool)
+    found = cover_of(frame, world.outline)
+    if found is not None:
+        cells[found[0]] = found[1] >= 0.5
+    return Region(frame, cells if cells.any() else ~cells)
 
 
 def _on_land(canvas: Canvas, spot: Spot) -> bool:
@@ -172,8 +184,8 @@ def _buildings(canvas: Canvas, world: World, scenery: Scenery) -> None:
 
 
 def season_of(when: datetime, latitude: float) -> Season:
-    """Return the season of a date."""
-    return Season(green=greenness(when.timetuple().tm_yday, latitude))
+    """Return the season of a date, in tenths of green: pictures of one tenth share their ground."""
+    return Season(green=round(greenness(when.timetuple().tm_yday, latitude), 1))
 
 
 def frame_for(world: World, sensor: Sensor) -> Frame:
@@ -244,10 +256,12 @@ def lit(staged: Stage, shot: Shot, things: Things, sun: SunPosition) -> tuple[Pl
     """Return the light that leaves the ground and the air above it, the sky, the snow and the bare colour (4, …)."""
     canvas = staged.ground.copy()
     seed = staged.world.seed + zlib.crc32(shot.when.isoformat().encode()) % 100_000
+    for block in things.works:
+        lay_block(canvas, staged.world, block)
     paint_things(canvas, things)
     wet_ground(canvas, shot.weather)
     snow = lay_snow(canvas, shot.weather, staged.world.seed + shot.when.timetuple().tm_yday)
-    sky = clouds(canvas.frame, shot.weather, sun, seed)
+    sky = clouds(staged.site, shot.weather, sun, seed)
     light = canvas.colour * lighting(canvas, sun, np.maximum(sky.shadow, _thin_shadows(canvas, staged, sun)))
     if shot.off_nadir_deg > 0.5:
         cells, wall = seen_from(canvas, shot.off_nadir_deg, shot.view_azimuth_deg)

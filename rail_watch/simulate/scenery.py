@@ -81,6 +81,8 @@ class Scenery:
     fields: bool = True
     apron: str = "concrete"
     """What aprons are made of."""
+    tone: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """Factors on the reflectance of all ground, blue green red nir: other soils, other stone."""
 
 
 PLAIN: dict[str, type[Any]] = {"trees_per_ha": float, "fields": bool, "apron": str}
@@ -96,7 +98,8 @@ def _path(value: Mapping[str, Any]) -> Path:
     )
 
 
-def _block(value: Mapping[str, Any]) -> Block:
+def block_of(value: Mapping[str, Any]) -> Block:
+    """Return a block given as JSON."""
     return Block(
         str(value["by"]),
         _points([value["at"]])[0],
@@ -132,9 +135,9 @@ def scenery_of(value: Mapping[str, Any]) -> Scenery:
         "sidings": _path,
         "walls": _path,
         "roads": _path,
-        "paved": _block,
-        "platforms": _block,
-        "buildings": _block,
+        "paved": block_of,
+        "platforms": block_of,
+        "buildings": block_of,
         "villages": _village,
         "trusses": _truss,
     }

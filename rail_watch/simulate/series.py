@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rail_watch.aoi.site import Site
+from rail_watch.errors import BadInput
 from rail_watch.simulate.scene import Picture, Shot, Stage, frame_for, render, season_of, stage
 from rail_watch.simulate.story import SiteStory, Story, things_at
 from rail_watch.simulate.truth import scene_truth, truth_document
@@ -20,7 +21,7 @@ Progress = Callable[[int, int, str], None]
 def staged(world: World, told: SiteStory, shot: Shot, kept: dict[tuple[str, float], Stage]) -> Stage:
     """Return the ground for a shot; `kept` holds those already built, by sensor and season."""
     season = season_of(shot.when, world.site.polygon.centroid.y)
-    key = (shot.sensor.name, round(season.green, 1))
+    key = (shot.sensor.name, season.green)
     if key not in kept:
         kept[key] = stage(world, told.scenery, frame_for(world, shot.sensor), season)
     return kept[key]
@@ -40,11 +41,41 @@ def play(story: Story, sites: Mapping[str, Site], out: Path, *, progress: Progre
     items: list[Json] = []
     truths: list[Json] = []
     for name, told in story.sites.items():
+        check_names(told, sites[name])
         world = world_of(sites[name], seed=story.seed, line_error_m=told.line_error_m)
         truths += _site(world, told, out, items, lambda scene: progress and progress(len(items) + 1, total, scene))
     write_catalogue(out, items, title=story.title, catalogue_id=story.id)
     write_truths(out / "truth.json", truths)
     return items
+
+
+def check_names(told: SiteStory, site: Site) -> None:
+    """Refuse a story that speaks of tracks, aprons or water the AOI does not have.
+
+    Raises
+    ------
+    BadInput
+        One line: the first such name, and those there are.
+    """
+    scenery = told.scenery
+    lines = [stay.track for stay in told.stays] + [heap.by for heap in told.heaps] + [one.by for one in told.parked]
+    lines += [path.by for path in (*scenery.sidings, *scenery.walls, *scenery.roads)]
+    lines += [block.by for block in (*scenery.paved, *scenery.platforms, *scenery.buildings)]
+    lines += [village.by for village in scenery.villages]
+    lines += [work.block.by for work in told.works] + [truss.bridge for truss in scenery.trusses]
+    known = {
+        "track": (
+            [*lines, *scenery.masts_by],
+            {track.id for track in site.tracks} | {bridge.id for bridge in site.bridges},
+        ),
+        "apron": ([heap.apron for heap in told.heaps], {area.id for area in site.aprons}),
+        "exclusion": (list(scenery.water), {area.id for area in site.excludes}),
+    }
+    for what, (used, there) in known.items():
+        for name in used:
+            if name not in there:
+                has = ", ".join(sorted(there)) or "none"
+                raise BadInput(f"story: site {site.id} has no {what} {name!r}; it has {has}")
 
 
 def _site(world: World, told: SiteStory, out: Path, items: list[Json], note: Callable[[str], object]) -> list[Json]:

@@ -1,8 +1,8 @@
 """A story: what stands where and when on some sites, and the pictures taken of it. One JSON file.
 
-`trains` are named consists; `stays` say on which track of which site one stands from when until when; `cargo` and
-`lorries` likewise. `scenes` are the acquisitions. Anything with `from` and `until` is there from the first instant
-up to, not including, the second.
+`trains` are named consists; `stays` say on which track of which site one stands from when until when; `cargo`,
+`lorries` and `works` (new paving) likewise. `scenes` are the acquisitions. Anything with `from` and `until` is there
+from the first instant up to, not including, the second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from rail_watch.errors import BadInput
 from rail_watch.simulate.materials import PAINT
 from rail_watch.simulate.objects import CAR_TYPES, Car, Lorry, Pile, PlacedCar, Things, couple
 from rail_watch.simulate.scene import Shot
-from rail_watch.simulate.scenery import Scenery, scenery_of
+from rail_watch.simulate.scenery import Block, Scenery, block_of, scenery_of
 from rail_watch.simulate.sensor import SENSORS
 from rail_watch.simulate.weather import Weather
 from rail_watch.simulate.world import World
@@ -72,6 +72,14 @@ class Parked:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Ground paved or gravelled for a while, or for good."""
+
+    block: Block
+    during: tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
 class SiteStory:
     """All that a story tells of one site."""
 
@@ -81,6 +89,7 @@ class SiteStory:
     stays: tuple[Stay, ...] = ()
     heaps: tuple[Heap, ...] = ()
     parked: tuple[Parked, ...] = ()
+    works: tuple[Work, ...] = ()
     shots: tuple[Shot, ...] = ()
 
 
@@ -112,9 +121,9 @@ def read_story(path: Path) -> Story:
     try:
         return parse_story(document, name=path.stem)
     except KeyError as error:
-        raise BadInput(f"{path}: a member {error} is missing or names nothing known; see docs/formats.md") from error
+        raise BadInput(f"{path}: a member {error} is missing or names nothing known; see docs/simulation.md") from error
     except (TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{path}: {error}; see docs/formats.md") from error
+        raise BadInput(f"{path}: {error}; see docs/simulation.md") from error
 
 
 def parse_story(document: Mapping[str, Any], *, name: str) -> Story:
@@ -152,6 +161,7 @@ def _site(
         stays=tuple(_stay(entry, trains) for entry in _of(document.get("stays", ()), site)),
         heaps=tuple(_heap(entry) for entry in _of(document.get("cargo", ()), site)),
         parked=tuple(_parked(entry) for entry in _of(document.get("lorries", ()), site)),
+        works=tuple(Work(block_of(entry), _during(entry)) for entry in _of(document.get("works", ()), site)),
         shots=tuple(_shot(entry, site) for entry in _of(document.get("scenes", ()), site)),
     )
 
@@ -245,8 +255,6 @@ def with_habits(shot: Shot, *, shift_px: float = 0.3) -> Shot:
 
     Drawn from the scene's id.
     """
-    from dataclasses import replace
-
     rng = np.random.default_rng([zlib.crc32(shot.id.encode()), 5])
     east, north = np.round(rng.normal(0, shift_px * shot.sensor.gsd_m, 2), 3)
     return replace(
@@ -272,7 +280,8 @@ def things_at(story: SiteStory, world: World, when: datetime) -> Things:
             trains.setdefault(stay.track, {})[stay.train] = cars
     piles = tuple(pile_of(heap, world) for heap in story.heaps if _there(heap.during, when))
     lorries = tuple(lorry_of(parked, world) for parked in story.parked if _there(parked.during, when))
-    return Things(trains, piles, lorries)
+    works = tuple(work.block for work in story.works if _there(work.during, when))
+    return Things(trains, piles, lorries, works)
 
 
 def pile_of(heap: Heap, world: World) -> Pile:

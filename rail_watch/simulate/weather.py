@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rail_watch.simulate.canvas import Canvas, Plane
 from rail_watch.simulate.frame import Frame
@@ -31,6 +33,14 @@ class Weather:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The cells of a raster that a share is a share of."""
+
+    frame: Frame
+    cells: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Sky:
     """Clouds over the canvas."""
 
@@ -45,9 +55,9 @@ def lay_snow(canvas: Canvas, weather: Weather, seed: int) -> Plane:
     if weather.snow <= 0:
         return np.zeros(canvas.frame.shape, dtype=np.float32)
     patches = fractal(canvas.frame, 40.0, seed + 71, octaves=7, gain=0.66)
-    edge = 1.9 - 3.6 * weather.snow
+    edge = 0.5 * NormalDist().inv_cdf(1 - min(weather.snow, 0.995))  # the noise is about normal, deviation 0.5
     ready = patches + 1.2 * (canvas.snow_hold - 1) + 0.15 * canvas.texture[0]
-    share = smoothstep(ready.astype(np.float32), edge - 0.35, edge + 0.75) * np.sqrt(np.clip(canvas.snow_hold, 0, 1))
+    share = smoothstep(ready.astype(np.float32), edge - 0.3, edge + 0.3) * np.sqrt(np.clip(canvas.snow_hold, 0, 1))
     share *= np.float32(0.92)
     shade = SNOW[:, None, None] * (1 + 0.05 * canvas.texture[0] + 0.03 * canvas.texture[1])
     canvas.colour += share * (shade - canvas.colour)
@@ -61,12 +71,13 @@ def wet_ground(canvas: Canvas, weather: Weather) -> None:
         canvas.colour *= (1 - weather.wet * porous).astype(np.float32)
 
 
-def clouds(frame: Frame, weather: Weather, sun: SunPosition, seed: int) -> Sky:
+def clouds(over: Region, weather: Weather, sun: SunPosition, seed: int) -> Sky:
     """Return the clouds and where their shadows fall.
 
-    One field of noise at cloud height, seen overhead and along the sun's rays: `weather.cloud` of the canvas lies
+    One field of noise at cloud height, seen overhead and along the sun's rays: `weather.cloud` of the site lies
     under it, somewhat less in the shadow of clouds further off.
     """
+    frame = over.frame
     if weather.cloud <= 0:
         clear = np.zeros(frame.shape, dtype=np.float32)
         return Sky(clear, clear)
@@ -74,10 +85,11 @@ def clouds(frame: Frame, weather: Weather, sun: SunPosition, seed: int) -> Sky:
     x, y = frame.toward(sun.azimuth_deg)
     toward_sun = replace(frame, left=frame.left + x * far, top=frame.top + y * far)
     above, between = _billows(frame, seed), _billows(toward_sun, seed)
-    edge, dark_edge = _edge(above, weather.cloud), _edge(between, 0.8 * weather.cloud if weather.cloud < 1 else 1.0)
+    edge = _edge(above[over.cells], weather.cloud)
+    dark_edge = _edge(between[over.cells], 0.8 * weather.cloud if weather.cloud < 1 else 1.0)
     return Sky(
-        smoothstep(above, edge - 0.06, edge + 0.22) * np.float32(0.97),
-        smoothstep(between, dark_edge, dark_edge + 0.3) * np.float32(0.8),
+        smoothstep(above, edge - 0.11, edge + 0.17) * np.float32(0.97),
+        smoothstep(between, dark_edge - 0.175, dark_edge + 0.125) * np.float32(0.8),
     )
 
 

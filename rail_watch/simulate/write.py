@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 
 from rail_watch.grid import Grid
@@ -48,13 +49,17 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def write_truths(path: Path, truths: list[Json]) -> None:
-    """Write the truth of several series into one file, a line for each scene."""
-    series = []
-    for truth in truths:
-        head = json.dumps({**truth, "scenes": None}).removesuffix("null}")
-        series.append(head + "[\n" + ",\n".join(json.dumps(scene) for scene in truth["scenes"]) + "\n]}")
-    start = f'{{"schema": "{TRUTHS}", "simulated": true, "truths": [\n'
-    path.write_text(start + ",\n".join(series) + "\n]}\n", encoding="utf-8")
+    """Write a truth document, a line for each scene; of several series, a file that holds one document for each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = ",\n".join(_by_lines(truth) for truth in truths)
+    if len(truths) != 1:
+        text = f'{{"schema": "{TRUTHS}", "simulated": true, "truths": [\n{text}\n]}}'
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _by_lines(truth: Json) -> str:
+    head = json.dumps({**truth, "scenes": None}).removesuffix("null}")
+    return head + "[\n" + ",\n".join(json.dumps(scene) for scene in truth["scenes"]) + "\n]}"
 
 
 def _tags(picture: Picture) -> dict[str, str]:
@@ -167,7 +172,8 @@ def _masks(picture: Picture, folder: Path) -> dict[str, Json]:
     key, grid = picture.shot.sensor.quality, picture.grid
     layers = _udm2(picture.quality) if key == "udm2" else _scl(picture.quality)
     if key == "scl":
-        grid = Grid(grid.crs, grid.transform * grid.transform.scale(2), layers.shape[1:])
+        t = grid.transform  # multiplied out: affine 3 turns from `*` to `@`, affine 2 knows only `*`
+        grid = Grid(grid.crs, Affine(2 * t.a, 2 * t.b, t.c, 2 * t.d, 2 * t.e, t.f), layers.shape[1:])
     path = folder / f"{picture.shot.id}_{key}.tif"
     write_raster(path, layers, grid, tags=_tags(picture))
     title = "usable data mask" if key == "udm2" else "scene classification"
