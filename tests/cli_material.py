@@ -89,6 +89,7 @@ def write_scene(path: Path, data: NDArray[np.uint16]) -> None:
         "crs": UTM,
         "transform": Affine(PIXEL, 0, LEFT, 0, -PIXEL, TOP),
         "nodata": 0,
+        "compress": "deflate",
     }
     with rasterio.open(path, "w", **profile) as dataset:
         dataset.write(data)
