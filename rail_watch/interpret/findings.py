@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from rail_watch.aoi.site import Site
 from rail_watch.change.cover import unflagged_cover
@@ -22,6 +23,9 @@ from rail_watch.interpret.trains import Train, trains_of
 from rail_watch.interpret.yard import Yard, make_yard, solve
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import zones_of
+
+CLOUD_EDGE_M = 25.0
+"""Ground this near to flagged cloud or its shadow is not judged: edges of cloud are thin, and masks stop short of them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,11 @@ def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
     quality = stack.quality.copy()
     part = quality[:, : fine.shape[1], : fine.shape[2]]
     part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
+    for image in quality:
+        for kind in (Quality.CLOUD_SHADOW, Quality.CLOUD):
+            if (image == kind).any():
+                near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
+                image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
     return replace(stack, quality=quality)
 
 

@@ -11,8 +11,7 @@ from scipy import ndimage
 from rail_watch.change.null import TailNull, fit_null
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.segments import MOST, shortest_train_m, window_statistic
-from rail_watch.interpret.shadows import HALF_WIDTH_M
-from rail_watch.interpret.yard import Yard
+from rail_watch.interpret.yard import Yard, visible_steps
 
 PRIOR_NULL = (3.0, 0.8)
 """Location and scale of the standardised statistic of empty track before a series has spoken."""
@@ -71,13 +70,6 @@ class Looks:
         return float(self.null.p_value(np.array([value]))[0])
 
 
-def visible_steps(yard: Yard, k: int) -> NDArray[np.bool_]:
-    """(T, S) steps of which at least half the footprint could be judged."""
-    near = np.abs(yard.strips[k].across_m) <= max(HALF_WIDTH_M, 0.5 * yard.strips[k].offset_step_m)
-    known = np.isfinite(yard.baseline[k]).all(axis=0)
-    return np.asarray((yard.usable[k] & known)[..., near].mean(axis=-1) >= 0.5)
-
-
 def _reason(yard: Yard, k: int, t: int) -> str | None:
     strip = yard.strips[k]
     middle = strip.quality[t][:, len(strip.across_m) // 2]
@@ -122,7 +114,7 @@ def _length_correction(metres: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def judge(yard: Yard) -> Looks:
     """Standardise every look's statistic by its scene and refer it to the law of empty track."""
-    visible = [visible_steps(yard, k) for k in range(len(yard.strips))]
+    visible = [np.stack([visible_steps(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
     shape = (len(yard.strips), yard.times)
     scales = np.array([_scale_of_scene(yard, visible, t) for t in range(yard.times)])
     typical = np.nanmedian(scales, axis=0) if np.isfinite(scales).any() else np.array([-20.0, 5.0])
@@ -155,4 +147,4 @@ def judge(yard: Yard) -> Looks:
     return Looks(visible, fraction, statistic, p_value, scales[:, 1], scales[:, 0], null, correction, reason)
 
 
-__all__ = ["LEAST_VISIBLE", "Looks", "judge", "visible_steps"]
+__all__ = ["LEAST_VISIBLE", "Looks", "judge"]

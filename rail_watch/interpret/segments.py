@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 
+COUPLING_M = 3.0
+"""Dips shorter than half of this, over the couplings between cars, are smoothed away."""
+SWITCH_COST = 10.0
+BOUND = 4.0
+"""Evidence per step is taken relative to the level of empty track and bounded, so that the path follows the many."""
 MOST = 12.0
 """No step says more for a train than this: one bright sample must not carry a whole window."""
 
@@ -16,39 +24,74 @@ def shortest_train_m(gsd_m: float) -> float:
     return max(11.0, 10.0 * gsd_m)
 
 
-def segments(score: NDArray[np.float32], step_m: float, *, gsd_m: float) -> list[tuple[int, int]]:
+@dataclass(frozen=True)
+class Level:
+    """What empty track gives at a scene."""
+
+    middle: float
+    """Evidence per step."""
+    turn: float
+    """Evidence from which a step counts for a train: between that of empty track and even odds."""
+
+
+def empty_level(scores: Sequence[NDArray[np.float32]], visible: Sequence[NDArray[np.bool_]]) -> Level:
+    """Measure the evidence of plain empty track at a scene by the low quantiles over all its tracks."""
+    values = np.concatenate([s[v] for s, v in zip(scores, visible, strict=True)])
+    if len(values) < 20:
+        return Level(-2.0, 0.0)
+    low, middle = (float(q) for q in np.quantile(values, [0.05, 0.25]))
+    middle = min(middle, -0.5)
+    return Level(middle, min(max(0.5 * middle, middle + 2.0 * (middle - low)), 0.0))
+
+
+def segments(
+    score: NDArray[np.float32], visible: NDArray[np.bool_], step_m: float, *, gsd_m: float, level: Level
+) -> list[tuple[int, int]]:
     """Split a track into empty and occupied by the best path through two states.
 
     A change of state costs as much as a few steps' evidence (Viterbi, IEEE Trans. Inf. Theory 1967), so that single
-    samples neither make a train nor cut one.
+    samples neither make a train nor cut one. A step counts for the train when it is nearer to even odds than to what
+    empty track gives: a car of the ballast's own colour inside a train is not a gap.
 
     Parameters
     ----------
     score : (S,) log-likelihood ratio per step.
+    visible : (S,) steps that could be judged; the others speak weakly against a train.
+    level : what empty track gives at this scene, from `empty_level`.
 
     Returns
     -------
     [first, last) steps of each occupied stretch that is long enough.
     """
-    cost = 6.0
-    smooth = np.clip(score, -8, 8).astype(np.float64)
-    count = len(smooth)
+    cost = SWITCH_COST if gsd_m <= 1.3 else 0.6 * SWITCH_COST
+    window = max(int(round(COUPLING_M / step_m)) // 2 * 2 + 1, 1)
+    smooth = ndimage.median_filter(score.astype(np.float64), window, mode="nearest")
+    relative = (smooth - level.turn) * min(1.0, BOUND / abs(level.middle))
+    evidence = np.where(visible, np.clip(relative, -BOUND, BOUND), -0.3)
+    count = len(evidence)
     back = np.zeros((count, 2), dtype=bool)
     empty, taken = 0.0, -cost
-    for i, value in enumerate(smooth):
+    for i, value in enumerate(evidence.tolist()):
         back[i, 0] = taken - cost > empty
         back[i, 1] = empty - cost > taken
         empty, taken = max(empty, taken - cost), max(taken, empty - cost) + value
-    state = taken > empty
-    path = np.zeros(count, dtype=bool)
-    for i in range(count - 1, -1, -1):
+    return _runs(back, taken > empty, visible, max(int(0.5 * shortest_train_m(gsd_m) / step_m), 1))
+
+
+def _runs(back: NDArray[np.bool_], state: bool, visible: NDArray[np.bool_], shortest: int) -> list[tuple[int, int]]:
+    """Walk the path back, and cut its runs down to what was seen."""
+    path = np.zeros(len(back), dtype=bool)
+    for i in range(len(back) - 1, -1, -1):
         path[i] = state
         if back[i, int(state)]:
             state = not state
     labels, found = ndimage.label(path)
-    runs = ndimage.find_objects(labels, max_label=found)
-    shortest = 0.5 * shortest_train_m(gsd_m)
-    return [(r[0].start, r[0].stop) for r in runs if (r[0].stop - r[0].start) * step_m >= shortest]
+    runs = []
+    for piece in ndimage.find_objects(labels, max_label=found):
+        seen = np.flatnonzero(visible[piece[0]]) + piece[0].start
+        if len(seen) >= shortest:
+            runs.append((int(seen[0]), int(seen[-1]) + 1))
+    return runs
 
 
 def window_statistic(score: NDArray[np.float32], visible: NDArray[np.bool_], step_m: float, *, gsd_m: float) -> float:

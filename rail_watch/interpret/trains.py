@@ -81,7 +81,7 @@ def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, 
 def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[tuple[int, int], float]]:
     strip = yard.strips[k]
     gap = max(COUPLED_M, 2.5 * yard.gsd_m)
-    runs = _merged(segments(yard.score[k][t], strip.step_m, gsd_m=yard.gsd_m), strip.step_m, gap_m=gap)
+    runs = _merged(segments(yard.score[k][t], looks.visible[k][t], strip.step_m, gsd_m=yard.gsd_m, level=yard.level[t]), strip.step_m, gap_m=gap)
     judged = [(run, _segment_p(yard, looks, k, t, run)) for run in runs]
     passing = [(run, p) for run, p in judged if p < rate]
     if passing:

@@ -22,7 +22,7 @@ from rail_watch.change.robust import line_fit, robust_covariance, spread, weight
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.emptiness import cross_sections, likeness_to_ballast
 from rail_watch.interpret.evidence import Others, Residual, Shade, train_evidence
-from rail_watch.interpret.segments import segments
+from rail_watch.interpret.segments import Level, empty_level, segments
 from rail_watch.interpret.shadows import (
     HALF_WIDTH_M,
     HEIGHTS_M,
@@ -43,6 +43,8 @@ RESOLVED_GSD_M = 5.0
 """Up to this GSD a track has pixels of its own, and a first guess at which looks are empty is worth making."""
 LEAST_WEIGHT = 0.45
 """Less than about half a look at bare ground, and a sample's baseline is taken from elsewhere along the track."""
+FIRST_LEVEL = Level(-6.0, 0.0)
+"""What a step of empty track is taken to say before the scene has spoken."""
 MASKED = 1e-3
 """Weight of a sample thought to be covered or shaded: it speaks only where nothing else does."""
 
@@ -75,6 +77,8 @@ class Yard:
     """(T, S) log-likelihood ratio."""
     shade: list[Shade]
     """Per scene."""
+    level: list[Level]
+    """Per scene: evidence that a step of empty track gives."""
 
     @property
     def times(self) -> int:
@@ -112,6 +116,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         filled=[np.zeros(s.where.shape[:2], dtype=bool) for s in strips],
         score=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
         shade=[Shade(0.4, 0.15)] * times,
+        level=[FIRST_LEVEL] * times,
     )
 
 
@@ -341,9 +346,14 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
         residuals = [residual_at(yard, model, k, t) for k in range(len(yard.strips))]
         for k in range(len(yard.strips)):
             yard.occupied[k][t] = False
+        seen = [visible_steps(yard, k, t) for k in range(len(yard.strips))]
+        yard.level[t] = FIRST_LEVEL
         for sweep in range(2):
             for k in _order(yard, t, sweep):
                 _ask(yard, residuals[k], k, t)
+            yard.level[t] = empty_level([s[t] for s in yard.score], seen)
+        for k in range(len(yard.strips)):
+            yard.occupied[k][t] = _taken(yard, k, t, yard.level[t])
 
 
 def _ask(yard: Yard, r: Residual, k: int, t: int) -> None:
@@ -358,10 +368,23 @@ def _ask(yard: Yard, r: Residual, k: int, t: int) -> None:
     )
     yard.score[k][t] = score
     yard.height[k][t] = height
-    taken = np.zeros(len(score), dtype=bool)
-    for first, last in segments(score, strip.step_m, gsd_m=yard.gsd_m):
+    yard.occupied[k][t] = _taken(yard, k, t, yard.level[t])
+
+
+def _taken(yard: Yard, k: int, t: int, level: Level) -> Mask:
+    taken = np.zeros(len(yard.score[k][t]), dtype=bool)
+    step_m = yard.strips[k].step_m
+    for first, last in segments(yard.score[k][t], visible_steps(yard, k, t), step_m, gsd_m=yard.gsd_m, level=level):
         taken[first:last] = True
-    yard.occupied[k][t] = taken
+    return taken
+
+
+def visible_steps(yard: Yard, k: int, t: int) -> Mask:
+    """(S,) steps of which at least half the footprint could be judged."""
+    strip = yard.strips[k]
+    near = np.abs(strip.across_m) <= max(HALF_WIDTH_M, 0.5 * strip.offset_step_m)
+    known = np.isfinite(yard.baseline[k]).all(axis=0)
+    return np.asarray((yard.usable[k][t] & known)[:, near].mean(axis=-1) >= 0.5)
 
 
 def _order(yard: Yard, t: int, sweep: int) -> list[int]:
