@@ -137,6 +137,8 @@ def _far() -> dict[str, object]:
         (["--source", "https://example.org/stac", "--offline"], 2, ["--offline"]),
         (["--aoi", "no-such-place"], 2, ["no-such-place"]),
         (["--out", "{aoi}"], 2, ["--out", "is a file"]),
+        (["--out", "{aoi}/deeper"], 2, ["--out", "small.geojson is no folder"]),
+        (["--false-alarm-rate", "nan"], 2, ["--false-alarm-rate", "not a number"]),
     ],
 )
 def test_what_cannot_be_is_one_line(

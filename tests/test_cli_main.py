@@ -136,6 +136,13 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("Usage: rail-watch")
 
 
+@pytest.mark.parametrize("epoch", ["soon", ""])
+def test_a_bad_epoch_is_named_before_a_library_stumbles_over_it(epoch: str) -> None:
+    done = rail_watch("detect", "--aoi", "tumangang", env={**os.environ, "SOURCE_DATE_EPOCH": epoch})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"rail-watch: error: SOURCE_DATE_EPOCH is '{epoch}'; it must be whole seconds since 1970\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [

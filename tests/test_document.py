@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import Polygon, box
+from shapely import Polygon, affinity, box
 from shapely.geometry import shape
 
 from rail_watch.errors import BadInput
@@ -257,6 +257,24 @@ def test_what_crosses_the_antimeridian_is_cut_there() -> None:
     document = to_document(_run(_observation(geometry=across)))
     VALID.validate(document)
     assert from_document(document).observations[0].geometry.symmetric_difference(across).area < 1e-12
+    slanting = affinity.rotate(across, 30)
+    document = to_document(_run(_observation(geometry=slanting)))
+    assert to_document(from_document(document)) == document
+
+
+def test_a_car_without_a_colour_has_none() -> None:
+    car = rec.Car(0.0, 13.9, (math.nan, math.nan, math.nan), "unknown")
+    document = to_document(_run(_observation(cars=(car,))))
+    VALID.validate(document)
+    assert document["observations"]["features"][0]["properties"]["cars"][0]["rgb"] is None
+    assert to_document(from_document(document)) == document
+
+
+def test_what_is_wrong_with_a_document_is_said_of_the_member() -> None:
+    document = to_document(_run(scenes=(_scene(status="done"),)))
+    for made, path in ((document, ["scenes", 0]), (document_set([document]), ["documents", 0, "scenes", 0])):
+        [error] = VALID.iter_errors(made)
+        assert (list(error.absolute_path), error.instance) == ([*path, "status"], "done")
 
 
 def test_a_set_is_valid() -> None:

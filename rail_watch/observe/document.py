@@ -148,8 +148,8 @@ def _ring(ring: Iterable[Sequence[float]]) -> list[list[float]]:
 
 
 def _rings(polygon: Polygon) -> list[list[list[float]]]:
-    """Outer ring anticlockwise, holes clockwise (RFC 7946, 3.1.6)."""
-    return [_ring(ring) for ring in mapping(orient(polygon, 1.0))["coordinates"]]
+    """Outer ring anticlockwise, holes clockwise (RFC 7946, 3.1.6), each from its westernmost corner."""
+    return [_ring(ring) for ring in mapping(orient(polygon.normalize(), 1.0))["coordinates"]]
 
 
 def _geometry(polygon: Polygon) -> dict[str, Any]:
@@ -327,7 +327,7 @@ def _polygon_from(geometry: Mapping[str, Any]) -> Polygon:
 
 
 def _car_from(of: Mapping[str, Any]) -> Car:
-    red, green, blue = of["rgb"]
+    red, green, blue = (math.nan,) * 3 if of["rgb"] is None else of["rgb"]
     return Car(of["start_m"], of["end_m"], (red, green, blue), of["kind"])
 
 
