@@ -149,7 +149,7 @@ def random_heaps(world: World, during: tuple[datetime, datetime], rng: np.random
     for area in world.site.aprons:
         by = _nearest_track(world, area.id)
         for number, at in enumerate(_slots(world, area.id, by)):
-            if by is not None and rng.random() < 0.45:
+            if by is not None and rng.random() < 0.7:
                 heaps += _one_heap(Slot(f"{area.id}-{number}", area.id, by, at), during, rng)
     return heaps
 

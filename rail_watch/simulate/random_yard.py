@@ -84,7 +84,7 @@ def _grounds(rng: np.random.Generator, spine: Curve, edge_m: float) -> list[tupl
     along, length = float(rng.uniform(10, 40)), spine.length_m
     near, deep = edge_m + float(rng.uniform(3.2, 6)), float(rng.uniform(18, 36))
     while along + 50 < length - 10 and len(grounds) < 4 and rng.random() < 0.8:
-        kind = "apron" if rng.random() < 0.6 else "shed"
+        kind = "apron" if rng.random() < 0.7 else "shed"
         reach = float(rng.uniform(40, min(140 if kind == "apron" else 70, length - 10 - along)))
         depth = deep if kind == "apron" else float(rng.uniform(14, 24))
         grounds.append((kind, _strip(spine, along, along + reach, (near, near + depth))))
