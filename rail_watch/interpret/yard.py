@@ -45,6 +45,7 @@ LEAST_WEIGHT = 0.45
 """Less than about half a look at bare ground, and a sample's baseline is taken from elsewhere along the track."""
 FIRST_LEVEL = Level(-6.0, 0.0)
 """What a step of empty track is taken to say before the scene has spoken."""
+BACKGROUND_M = 24.0
 MASKED = 1e-3
 """Weight of a sample thought to be covered or shaded: it speaks only where nothing else does."""
 
@@ -308,10 +309,33 @@ def residual_at(yard: Yard, model: SceneModel, k: int, t: int) -> Residual:
     valid = yard.usable[k][t] & np.isfinite(predicted).all(axis=0)
     scale = 1 / np.sqrt(yard.variance[k])
     transform = model.transform.astype(np.float32)
-    difference = np.where(valid, strip.pixels[t] - predicted, 0).astype(np.float32) * scale
+    difference = strip.pixels[t] - predicted
+    difference -= _background(yard, difference, k, t, level=model.level)[:, :, None]
+    difference = np.where(valid, difference, 0).astype(np.float32) * scale
     lit = np.where(valid, np.maximum(predicted - model.dark[:, None, None], 0), 0).astype(np.float32) * scale
     z = np.tensordot(transform, difference, axes=1)
     return Residual(z, np.tensordot(transform, lit, axes=1), valid, model.colour)
+
+
+def _background(yard: Yard, difference: Array, k: int, t: int, *, level: NDArray[np.float64]) -> Array:
+    """(B, S) what haze, thin cloud or damp add to a piece of the strip as a whole: the middle value across it.
+
+    Taken over ground that no known train covers or shades, beside the footprint, along some 30 m of track.
+    """
+    strip = yard.strips[k]
+    others = others_at(yard, k, t)
+    beside = np.abs(strip.across_m) > HALF_WIDTH_M + 0.5 * yard.gsd_m
+    free = yard.usable[k][t] & beside & (others.cover < 0.1) & (others.shade < 0.2) & (own_shadow(yard, k, t) < 0.2)
+    values = np.where(free[None], difference, np.nan)
+    width = max(round(BACKGROUND_M / strip.step_m), 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        across = np.nanmedian(values, axis=2)
+    known = np.isfinite(across) & (free.sum(axis=1) >= 4)
+    share = ndimage.uniform_filter1d(known.astype(np.float32), width, axis=1, mode="nearest")
+    total = ndimage.uniform_filter1d(np.where(known, across, 0).astype(np.float32), width, axis=1, mode="nearest")
+    bound = (0.25 * level)[:, None]
+    return np.where(share > 0.05, np.clip(total / np.maximum(share, 0.05), -bound, bound), 0).astype(np.float32)
 
 
 def update_variance(yard: Yard, models: Sequence[SceneModel | None]) -> None:
