@@ -24,7 +24,7 @@ from rail_watch.interpret.yard import Yard, make_yard, solve
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import zones_of
 
-CLOUD_EDGE_M = 25.0
+CLOUD_EDGE_M = 15.0
 """Ground this near to flagged cloud or its shadow is not judged: edges of cloud are thin, and masks stop short of them."""
 
 

@@ -101,7 +101,9 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
     empty = [np.ones(u.shape[:2]) for u in usable]
     if stack.gsd_m <= RESOLVED_GSD_M:
         pairs = zip(strips, usable, strict=True)
-        empty = likeness_to_ballast([cross_sections(s, u, radiometry, gsd_m=stack.gsd_m) for s, u in pairs])
+        likeness = likeness_to_ballast([cross_sections(s, u, radiometry, gsd_m=stack.gsd_m) for s, u in pairs])
+        # Ground that is odd at every look is still ground: what counts is which look is most like empty track.
+        empty = [e / np.maximum(e.max(axis=0, keepdims=True), 1e-6) for e in likeness]
     return Yard(
         gsd_m=stack.gsd_m,
         strips=strips,
