@@ -96,3 +96,22 @@ def write_scene(path: Path, data: NDArray[np.uint16]) -> None:
         dataset.descriptions = ("blue", "green", "red", "nir")
         dataset.scales, dataset.offsets = (1e-4,) * 4, (0.0,) * 4
         dataset.update_tags(platform="test-sat", simulated="SIMULATED")
+
+
+def write_truth(folder: Path, name: str = "small-yard") -> Path:
+    """Say what stands in the scenes of `write_series`."""
+    scenes = []
+    for day in DAYS:
+        rows = [{"track": track, "visible_fraction": 1.0, "trains": _trains(day, track)} for track in TRACKS]
+        scenes.append({"id": f"{day}_023000_small", "shift_m": [0.0, 0.0], "tracks": rows, "aprons": [], "cargo": []})
+    document = {"schema": "rail-watch/truth/1", "aoi": name, "gsd_m": PIXEL, "scenes": scenes}
+    path = folder / "truth.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def _trains(day: str, track: str) -> list[dict[str, Any]]:
+    if (day, track) != TRAIN[:2]:
+        return []
+    # Tracks begin 60 m east of LEFT.
+    return [{"id": "a", "start_m": TRAIN[2] - 60, "end_m": TRAIN[3] - 60, "railcars": 14, "visible_fraction": 1.0}]

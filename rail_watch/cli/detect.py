@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rail_watch.cli.console import Bar, columns, note, plain, talk_of, verbosity_options
+from rail_watch.cli.options import check_folder, false_alarm_rate_option, stamp
 from rail_watch.errors import BadAoi, BadInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rail_watch.aoi.site import Site
     from rail_watch.detect import DetectOptions, DetectRun
 
@@ -26,13 +27,6 @@ DEFAULT_OUT = Path("out")
 def _cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _a_number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
-    """Refuse NaN, which lies in every range."""
-    if math.isnan(value):
-        raise click.BadParameter("nan is not a number.")
-    return value
 
 
 @click.command(name="detect")
@@ -73,14 +67,7 @@ def _a_number(_ctx: click.Context, _option: click.Parameter, value: float) -> fl
     show_default=True,
     help="What goes to standard output: a log to read, the whole document, or the observations.",
 )
-@click.option(
-    "--false-alarm-rate",
-    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    callback=_a_number,
-    default=0.01,
-    show_default=True,
-    help="False alarms you can bear, per track and scene.",
-)
+@false_alarm_rate_option
 @click.option(
     "--jobs", type=click.IntRange(1, 64), help="Scenes read at the same time.  [default: processors, at most 8]"
 )
@@ -119,11 +106,10 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     """
     if offline:
         _stay_offline(source)
-    # Before anything heavy is loaded: numpy too reads SOURCE_DATE_EPOCH, and fails with a traceback.
-    created = _stamp()
+    created = stamp()
     folder = out or (DEFAULT_OUT if style == "table" else None)
     if folder is not None:
-        _check_folder(folder)
+        check_folder(folder)
     sites = _sites(names)
     options = _options(interval, sensor, false_alarm_rate, jobs)
     runs, written = _run(ctx, sites, source, options=options, created=created, out=folder)
@@ -145,24 +131,6 @@ def _stay_offline(source: str | None) -> None:
     os.environ["PROJ_NETWORK"] = "OFF"
     if source is not None and "://" in source:
         raise BadInput("--source is an address and --offline forbids the network; give a folder on this machine")
-
-
-def _stamp() -> datetime:
-    """Return the time stamped on the answer."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError) as fault:
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch[:40]!r}; it must be whole seconds since 1970") from fault
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written to now, not after a minute of work."""
-    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
-        raise BadInput(f"{folder}: cannot write ({standing} is no folder one may write to); choose another with --out")
 
 
 def _sites(names: Sequence[str]) -> list[Site]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,25 @@ def _umask() -> int:
     return mask
 
 
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder, and say plainly when it, or something in it, cannot be written.
+
+    Raises
+    ------
+    BadInput
+        With the file or folder that was refused.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as fault:
+        where = fault.filename or folder
+        raise BadInput(
+            f"{where}: cannot write ({fault.strerror or fault}); choose another folder with --out"
+        ) from fault
+
+
 def write_answer(run: DetectRun, folder: Path) -> list[Path]:
     """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
 
@@ -44,8 +65,7 @@ def write_answer(run: DetectRun, folder: Path) -> list[Path]:
     """
     from rail_watch.report import write_reports
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with made(folder):
         answer = document.dumps(document.to_document(run.detections))
         observations = document.dumps(document.observations_geojson(run.detections))
         return [
@@ -53,8 +73,3 @@ def write_answer(run: DetectRun, folder: Path) -> list[Path]:
             write_text(folder / "observations.geojson", observations),
             *write_reports(run.detections, run.site, run.stacks, folder),
         ]
-    except OSError as fault:
-        where = fault.filename or folder
-        raise BadInput(
-            f"{where}: cannot write ({fault.strerror or fault}); choose another folder with --out"
-        ) from fault

@@ -19,6 +19,7 @@ COMMANDS = {
     "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
     "aoi": ("rail_watch.cli.aoi", "List, show and check areas of interest."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
+    "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
 }
 """Name to the module that holds it as `command`, and its line of help. Modules load when their command is called."""
 
