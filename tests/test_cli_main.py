@@ -104,6 +104,18 @@ def test_every_command_and_option_has_help() -> None:
     assert mute == []
 
 
+def test_no_help_page_shows_marks_meant_for_click() -> None:
+    for path, command in _walk(program.cli, "rail-watch"):
+        text = command.get_help(click.Context(command, info_name=path, terminal_width=80))
+        assert "\\b" not in text and "\b" not in text, path
+
+
+def test_each_exit_status_has_its_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["detect", "--help"]) == 0
+    starts = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[4:6].strip().isdigit()]
+    assert starts == ["0", "1", "2", "3", "4", "10"]
+
+
 def test_the_table_of_commands_says_what_the_commands_say() -> None:
     for name, (_, line) in program.COMMANDS.items():
         command = program.cli.get_command(click.Context(program.cli), name)

@@ -88,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     offline: bool,
     exit_code: bool,
 ) -> None:
-    r"""Find trains and cargo in imagery of an area of interest.
+    """Find trains and cargo in imagery of an area of interest.
 
     Every track in every scene is occupied, empty, or unknown where it could not be seen.
 
@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
           scenes could not be read
 
     The time stamped on the answer is SOURCE_DATE_EPOCH (seconds since 1970) where that is set, else now.
-    """
+    """  # noqa: D301 - click reads the backspace
     if offline:
         _stay_offline(source)
     created = stamp()
