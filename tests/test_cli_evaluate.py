@@ -36,9 +36,9 @@ def test_figures_goals_and_plots(series: Path, tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "3 m: 1 series, SIMULATED, 6 scenes"
     assert lines[1].split() == ["value", "95", "%", "interval", "n", "goal"]
-    [found] = [line for line in lines if line.startswith("  train recall")]
+    [found] = [line for line in lines if line.startswith("train recall")]
     assert found.split()[2] in ("0", "1")
-    assert all(len(line) <= 90 for line in lines[:-1])
+    assert all(len(line) <= 88 for line in lines[:-1])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "evaluation.json",
         "detection.png",

@@ -154,7 +154,7 @@ def _print(document: Mapping[str, Any], style: str, out: Path | None) -> None:
         return
     for part in document["results"]:
         click.echo(click.style(_title(part), bold=True))
-        click.echo(f"  {'':<39}{'value':>8}  {'95 % interval':<18}{'n':>6}  goal")
+        click.echo(f"{'':<38} {'value':>7}  {'95 % interval':<13} {'n':>5}  goal")
         for row in part["figures"]:
             click.echo(_row(row))
         click.echo()
@@ -169,11 +169,11 @@ def _title(part: Mapping[str, Any]) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    value = "-" if row["value"] is None else f"{row['value']:.4g}"
-    spread = "" if row["interval_95"] is None else "{:.4g} to {:.4g}".format(*row["interval_95"])
-    goal = _goal(row["goal"])
+    value = "-" if row["value"] is None else f"{row['value']:.3g}"
+    spread = "" if row["interval_95"] is None else "{:.3g}-{:.3g}".format(*row["interval_95"])
     verdict = {True: click.style("met", fg="green"), False: click.style("MISSED", fg="red", bold=True), None: ""}
-    return f"  {row['words']:<39}{value:>8}  {spread:<18}{row['count']:>6}  {goal:<15}{verdict[row['met']]}".rstrip()
+    goal = f"{_goal(row['goal']):<11} {verdict[row['met']]}"
+    return f"{row['words']:<38} {value:>7}  {spread:<13} {row['count']:>5}  {goal}".rstrip()
 
 
 def _goal(ends: Sequence[float | None] | None) -> str:
@@ -185,5 +185,5 @@ def _goal(ends: Sequence[float | None] | None) -> str:
         case (low, None):
             return f">= {low:g}"
         case (low, high):
-            return f"{low:g} to {high:g}"
+            return f"{low:g}-{high:g}"
     raise AssertionError(ends)

@@ -112,7 +112,8 @@ def detection_panel(axes: Axes, gsd: float, scores: Scores) -> None:
     axes.axhline(0.9, color=GREY, lw=0.8, ls=":")
     _limits(axes, [s.shortest_m for s in seen if s.shortest_m], standards_for(gsd).shortest_train_m)
     axes.set_xscale("log")
-    ticks = [t for t in (5, 10, 20, 50, 100, 200, 500, 1000) if length[0] / 2 <= t <= length[-1] * 2]
+    low_m, high_m = axes.get_xlim()
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low_m <= t <= high_m]
     axes.set_xticks(ticks, [str(t) for t in ticks])
     axes.set_xticks([], minor=True)
     axes.set_ylim(-0.02, 1.04)
