@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rail_watch.interpret.evidence import Residual, Others, train_evidence
 from rail_watch.interpret.looks import KNEE, Looks
-from rail_watch.interpret.segments import MOST, shortest_train_m
+from rail_watch.interpret.segments import shortest_train_m, weighed
 from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
 from rail_watch.interpret.evidence import shadow_band
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
@@ -94,7 +94,7 @@ def _inserted(
 def _lengths_needed(evidence: NDArray[np.float32], step_m: float, gsd_m: float, needed: float) -> NDArray[np.float64]:
     """(INSERTIONS,) shortest length at which each train's best window passes; inf where none does."""
     shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
-    total = np.cumsum(np.clip(evidence, -60, MOST), axis=1)
+    total = np.cumsum(weighed(evidence), axis=1)
     lengths = np.arange(1, evidence.shape[1] + 1)
     best = np.full(evidence.shape, -np.inf)
     for times in (1, 2, 4, 8):

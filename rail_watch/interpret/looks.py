@@ -10,13 +10,16 @@ from scipy import ndimage
 
 from rail_watch.change.null import TailNull, fit_null
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.segments import MOST, shortest_train_m, window_statistic
+from rail_watch.interpret.segments import shortest_train_m, weighed, window_statistic
 from rail_watch.interpret.yard import Yard, visible_steps
 
 PRIOR_NULL = (3.0, 0.8)
 """Location and scale of the standardised statistic of empty track before a series has spoken."""
 ENOUGH_TRAINS = 10
 """Empty track this many shortest trains long tells a scene's own noise; less, and the series' is taken."""
+SURE = 8.0
+"""Even odds of a train lie at least this many units above plain empty track: where pixels are fine, what unsettles
+empty track is not noise but stains and shadows, and the unit is a share of the way to even odds."""
 KNEE = 8.0
 """Statistics grow linearly up to about this, logarithmically beyond."""
 TYPICAL_TRACK_M = 400.0
@@ -86,7 +89,7 @@ def _scale_of_scene(yard: Yard, visible: list[NDArray[np.bool_]], t: int) -> tup
     for k, strip in enumerate(yard.strips):
         width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
         free = visible[k][t] & ~yard.occupied[k][t]
-        score = np.where(free, np.clip(yard.score[k][t], -60, MOST), 0)
+        score = np.where(free, weighed(yard.score[k][t]), 0)
         total, seen = np.cumsum(np.append(0, score)), np.cumsum(np.append(0, free))
         if len(score) >= width:
             window = total[width:] - total[:-width]
@@ -95,7 +98,7 @@ def _scale_of_scene(yard: Yard, visible: list[NDArray[np.bool_]], t: int) -> tup
     if sum(len(v) for v in sums) * yard.strips[0].step_m < ENOUGH_TRAINS * shortest_train_m(yard.gsd_m):
         return float("nan"), float("nan")
     middle, upper = np.percentile(values, [50, 84])
-    return float(middle), float(max(upper - middle, 1e-3))
+    return float(middle), float(max(upper - middle, abs(middle) / SURE, 1e-3))
 
 
 def _free_statistic(yard: Yard, k: int, t: int, visible: NDArray[np.bool_]) -> tuple[float, float]:

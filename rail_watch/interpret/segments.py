@@ -12,6 +12,7 @@ from scipy import ndimage
 
 COUPLING_M = 3.0
 """Dips shorter than half of this, over the couplings between cars, are smoothed away."""
+END_CAR_M = 16.0
 SWITCH_COST = 10.0
 BOUND = 4.0
 """Evidence per step is taken relative to the level of empty track and bounded, so that the path follows the many."""
@@ -75,7 +76,22 @@ def segments(
         back[i, 0] = taken - cost > empty
         back[i, 1] = empty - cost > taken
         empty, taken = max(empty, taken - cost), max(taken, empty - cost) + value
-    return _runs(back, taken > empty, visible, max(int(0.5 * shortest_train_m(gsd_m) / step_m), 1))
+    shortest = max(int(0.5 * shortest_train_m(gsd_m) / step_m), 1)
+    sure = visible & (smooth > 0)
+    runs = [_trimmed(run, sure, step_m) for run in _runs(back, taken > empty, visible, shortest)]
+    return [run for run in runs if sure[run[0] : run[1]].sum() >= shortest]
+
+
+def _trimmed(run: tuple[int, int], sure: NDArray[np.bool_], step_m: float) -> tuple[int, int]:
+    """Draw the ends of a run in to where the evidence is sure, over at most a car's length.
+
+    Beyond the last car lies its shadow; a last car of the ballast's own colour stays.
+    """
+    reach = round(END_CAR_M / step_m)
+    first, last = run
+    ahead = np.flatnonzero(sure[first : min(first + reach, last)])
+    behind = np.flatnonzero(sure[max(last - reach, first) : last][::-1])
+    return first + (int(ahead[0]) if len(ahead) else 0), last - (int(behind[0]) if len(behind) else 0)
 
 
 def _runs(back: NDArray[np.bool_], state: bool, visible: NDArray[np.bool_], shortest: int) -> list[tuple[int, int]]:
@@ -94,6 +110,12 @@ def _runs(back: NDArray[np.bool_], state: bool, visible: NDArray[np.bool_], shor
     return runs
 
 
+def weighed(score: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Bound evidence for a train, and draw strong evidence against one together: empty is empty."""
+    against = -3 * np.log1p(np.maximum(-score, 0) / 3)
+    return np.asarray(np.where(score < 0, against, np.minimum(score, MOST)), dtype=np.float64)
+
+
 def window_statistic(score: NDArray[np.float32], visible: NDArray[np.bool_], step_m: float, *, gsd_m: float) -> float:
     """Strongest evidence of a stretch at least one train long: the maximum of windowed sums, four lengths tried.
 
@@ -101,7 +123,7 @@ def window_statistic(score: NDArray[np.float32], visible: NDArray[np.bool_], ste
     """
     shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
     best = -np.inf
-    total = np.concatenate([[0.0], np.cumsum(np.where(visible, np.clip(score, -60, MOST), 0), dtype=np.float64)])
+    total = np.concatenate([[0.0], np.cumsum(np.where(visible, weighed(score), 0), dtype=np.float64)])
     seen = np.concatenate([[0.0], np.cumsum(visible, dtype=np.float64)])
     for times in (1, 2, 4, 8):
         width = shortest * times

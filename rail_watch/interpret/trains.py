@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
 from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.segments import MOST, segments, shortest_train_m, window_statistic
+from rail_watch.interpret.segments import segments, shortest_train_m, weighed, window_statistic
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
 
@@ -87,7 +87,7 @@ def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[t
     if passing:
         return passing
     width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
-    sums = np.convolve(np.clip(yard.score[k][t], -60, MOST), np.ones(width), mode="valid")
+    sums = np.convolve(weighed(yard.score[k][t]), np.ones(width), mode="valid")
     start = int(np.argmax(sums))
     return [((start, start + width), float(looks.p_value[k, t]))]
 
