@@ -1,13 +1,16 @@
-"""Sub-pixel co-registration by masked least squares, with an error and a refusal.
+"""Sub-pixel co-registration of two images by tiles that vote, with an error and a refusal.
 
-Coarse: masked cross-correlation by FFT. Fine: Gauss-Newton on the sum of squared differences with a
-free gain and offset per band and Tukey weights, so that what has changed does not pull (Lucas and
-Kanade, IJCAI 1981; Baker and Matthews, IJCV 2004, doi:10.1023/B:VISI.0000011205.11775.fd).
+Coarse: cross-correlation by FFT of locally normalised images. Fine: in every tile, Gauss-Newton on the
+squared differences with a gain of its own and Tukey weights (Lucas and Kanade, IJCAI 1981; Baker and
+Matthews, IJCV 2004, doi:10.1023/B:VISI.0000011205.11775.fd); the tiles' normal equations are then joined
+by a redescending M-estimator (Huber and Ronchetti, Robust Statistics, 2009, ch. 4), so that tiles in
+which shadows, trains or clouds have moved are outvoted by those in which nothing has.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +18,47 @@ from scipy import fft, ndimage
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Raster = TypeVar("Raster", bound=NDArray[Any])
 
 MIN_PIXELS = 80
 """Fewer usable pixels than this cannot carry a sub-pixel shift of two unknowns at 0.05 px."""
-BACKGROUND_PX = 8.0
-"""Scale of the slow background (haze, illumination) removed before comparing."""
+BACKGROUND_PX = 3.0
+"""Scale of the slow background removed before comparing: haze, illumination, thin cloud, broad shadow."""
+SMOOTHING_PX = 0.5
+"""Both images are smoothed alike, so that noise does not flatten the gradients."""
+CONTRAST_PX = 17
+"""Width over which contrast is made even for the coarse search, so that no one shadow decides it."""
 TAPS = 4
 """Half-length of the Lanczos kernel."""
-LARGE = 600_000
-"""Larger images are aligned on one band, and finely on their most telling blocks: there is more than enough to see."""
-BLOCK_PX = 160
-BLOCKS = 20
 TUKEY = 2.5
 """Residuals beyond this many robust deviations (what moved: shadows, vehicles) have no say."""
-SMOOTHING_PX = 0.7
-"""Both images are smoothed alike, so that noise does not flatten the gradients."""
+OUTVOTED = 3.0
+"""Tiles whose vote lies beyond this many robust deviations have no say."""
+MEDIAN_CHI2 = 1.386
+"""Median of chi squared with two degrees of freedom."""
+AGREE_PX = 0.3
+"""A tile agrees with the result when its own vote is this near."""
+MIN_TILES = 3
+COMMON = 2.0
+"""Tiles are no independent witnesses: one sun moves all their shadows, and they share a reference. On series with
+known shifts the errors are about this many times what the scatter of the tiles implies."""
+TILE_PX = 16
+LARGE_TILE_PX = 32
+MANY_PIXELS = 150_000
+"""From this size on tiles are large: there is enough to see."""
+ITERATIONS = 10
+FAR_PX = 3.0
+"""A shift that has run farther than this from its start is refused."""
+STEP_PX = 0.003
+"""Steps below this end the iteration."""
+
+
+MIN_CORRELATION = 0.3
+MIN_AGREEMENT = 0.6
+"""Share of the tiles' weight that must agree with a shift for it to be believed."""
+MAX_ERROR_PX = 0.2
+"""A shift known no better than this is refused: products are little worse by themselves."""
 
 
 @dataclass(frozen=True)
@@ -41,172 +70,286 @@ class Shift:
     error_px: float
     """Standard error of each component, from the agreement of tiles; NaN when not measured."""
     correlation: float
-    """Correlation of image and reference after alignment, over the mask."""
+    """Correlation of image and reference after alignment, over what has not changed."""
+    agreement: float = 0.0
+    """Share of the tiles' weight whose own votes lie within `AGREE_PX` of the result."""
 
 
-def high_pass(image: Image, mask: Mask) -> Image:
-    """Remove the slow background by normalised convolution; 0 outside the mask. (band, row, col)."""
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), BACKGROUND_PX) + 1e-6
-    out = np.empty_like(image)
-    for index, band in enumerate(image):
-        filled = np.where(mask, band, 0).astype(np.float32)
-        slow = ndimage.gaussian_filter(filled, BACKGROUND_PX) / weight
-        filled = np.where(mask, band - slow, 0).astype(np.float32)
-        out[index] = ndimage.gaussian_filter(filled, SMOOTHING_PX)
+NO_SHIFT = Shift(float("nan"), float("nan"), float("nan"), 0.0)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """An image made ready to compare."""
+
+    values: Image
+    """(row, column) one band, slow background removed, 0 outside the mask."""
+    weight: Image
+    """(row, column) 1 where the value owes nothing to what lies outside the mask, else 0."""
+
+
+def one_band(image: Image, mask: Mask) -> Image:
+    """Mean of the bands, each divided by its own spread inside the mask. (band, row, col) to (row, col)."""
+    out = np.zeros(image.shape[-2:], dtype=np.float32)
+    for band in image:
+        inside = band[mask]
+        low, high = np.quantile(inside[:: max(1, inside.size // 20_000)], (0.1, 0.9)) if inside.size else (0.0, 1.0)
+        out += np.nan_to_num(band) / np.float32(max(float(high - low), 1e-9) * len(image))
     return out
 
 
-def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[int, int]:
-    """Return the whole-pixel shift (row, col) with the highest summed cross-correlation.
+def high_pass(image: Image, mask: Mask) -> Image:
+    """Remove the slow background by normalised convolution; 0 outside the mask. (…, row, col)."""
+    sigma = (0.0,) * (image.ndim - 2) + (BACKGROUND_PX,) * 2
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), BACKGROUND_PX) + np.float32(1e-6)
+    filled = np.where(mask, image, np.float32(0))
+    fast = np.where(mask, filled - ndimage.gaussian_filter(filled, sigma) / weight, np.float32(0))
+    return np.asarray(ndimage.gaussian_filter(fast, tuple(s and SMOOTHING_PX for s in sigma)), dtype=np.float32)
 
-    Both images are high-passed and 0 where they cannot be used.
+
+def flatten(image: Image, mask: Mask) -> Flat:
+    """Prepare an image (band, row, column) for comparison: one band, without its slow background."""
+    inner = ndimage.binary_erosion(mask, iterations=2, border_value=0)
+    return Flat(high_pass(one_band(image, mask), mask), inner.astype(np.float32))
+
+
+def even_contrast(flat: Flat) -> Image:
+    """Divide by the local spread. (row, column)."""
+    power = ndimage.uniform_filter(flat.values**2, CONTRAST_PX, mode="constant")
+    share = ndimage.uniform_filter(flat.weight, CONTRAST_PX, mode="constant")
+    spread = np.sqrt(np.maximum(power, 0) / (np.maximum(share, 0) + 1e-3))
+    floor = 0.1 * float(np.sqrt(np.mean(flat.values**2))) + 1e-12
+    return np.asarray(flat.weight * np.clip(flat.values / (spread + floor), -2, 2), dtype=np.float32)
+
+
+def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[float, float, float]:
+    """Return the shift (row, col) with the highest cross-correlation, near ones preferred, and that correlation.
+
+    Both images are of even contrast and 0 where they cannot be used. The correlation is multiplied by a
+    Gaussian prior of half the reach, so that a far shift needs strong support. Good to a few tenths of a pixel.
     """
-    shape = tuple(fft.next_fast_len(int(n) + 2 * reach_px, real=True) for n in reference.shape[-2:])
-    spectrum = np.zeros((shape[0], shape[1] // 2 + 1), dtype=np.complex64)
-    for a, b in zip(reference, image, strict=True):
-        scale = float(np.linalg.norm(a) * np.linalg.norm(b)) or 1.0
-        spectrum += np.conj(fft.rfft2(a, shape)) * fft.rfft2(b, shape) / scale
-    surface = fft.irfft2(spectrum, shape)
-    rows = np.arange(-reach_px, reach_px + 1)
-    window = surface[np.ix_(rows % shape[0], rows % shape[1])]
-    row, col = np.unravel_index(int(np.argmax(window)), window.shape)
-    return int(rows[row]), int(rows[col])
+    shape = tuple(fft.next_fast_len(int(n) + 2 * reach_px, real=True) for n in reference.shape)
+    surface = fft.irfft2(np.conj(fft.rfft2(reference, shape)) * fft.rfft2(image, shape), shape)
+    steps = np.arange(-reach_px, reach_px + 1)
+    prior = np.exp(-0.5 * (steps / max(0.5 * reach_px, 1.0)) ** 2)
+    window = surface[np.ix_(steps % shape[0], steps % shape[1])] * prior[:, None] * prior
+    row, col = (int(i) for i in np.unravel_index(int(np.argmax(window)), window.shape))
+    height = float(window[row, col]) / (float(np.linalg.norm(reference) * np.linalg.norm(image)) + 1e-9)
+    if height <= 0:
+        return 0.0, 0.0, 0.0
+    return steps[row] + _vertex(window[:, col], row), steps[col] + _vertex(window[row], col), height
 
 
-def _kernel(fraction: float) -> NDArray[np.float64]:
+def _vertex(values: NDArray[np.floating[Any]], peak: int) -> float:
+    """Where a parabola through a peak and its neighbours is highest, from the peak; 0 at an end."""
+    if peak in (0, len(values) - 1):
+        return 0.0
+    before, here, after = (float(v) for v in values[peak - 1 : peak + 2])
+    return 0.5 * (before - after) / (before - 2 * here + after - 1e-12)
+
+
+def _kernel(fraction: float) -> Floats:
     """Lanczos-4 weights that read a signal `fraction` of a sample further on, summing to 1."""
     x = np.arange(-TAPS, TAPS + 1) - fraction
     weights = np.where(np.abs(x) < TAPS, np.sinc(x) * np.sinc(x / TAPS), 0)
     return np.asarray(weights / weights.sum())
 
 
-def translate(image: NDArray[np.float32], row_px: float, col_px: float) -> NDArray[np.float32]:
-    """Return image(row + row_px, col + col_px) on the same grid, by separable Lanczos-4. (band, row, col)."""
-    whole = np.round([row_px, col_px]).astype(int)
-    rows, cols = (np.clip(np.arange(n) + w, 0, n - 1) for n, w in zip(image.shape[-2:], whole, strict=True))
-    moved = image[:, rows][:, :, cols]
+def moved_whole(image: Raster, row_px: float, col_px: float) -> Raster:
+    """Return image(row + row_px, col + col_px) to the nearest whole pixel, its edge repeated. (…, row, col)."""
+    steps = (int(np.round(row_px)), int(np.round(col_px)))
+    rows, cols = (np.clip(np.arange(n) + step, 0, n - 1) for n, step in zip(image.shape[-2:], steps, strict=True))
+    return cast(Raster, image[..., rows, :][..., cols])
+
+
+def translate(image: Image, row_px: float, col_px: float) -> Image:
+    """Return image(row + row_px, col + col_px) on the same grid, by separable Lanczos-4. (…, row, col)."""
+    whole = np.round([row_px, col_px])
+    moved = moved_whole(image, row_px, col_px)
     for axis, fraction in ((-2, row_px - whole[0]), (-1, col_px - whole[1])):
         if abs(fraction) > 1e-5:
             moved = ndimage.correlate1d(moved, _kernel(fraction), axis=axis, mode="nearest", output=np.float32)
     return moved
 
 
-def _tukey(residual: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    ratio = np.clip(np.abs(residual) / (TUKEY * scale + 1e-12), 0, 1)
-    return ((1 - ratio**2) ** 2).astype(np.float32)
+def _tukey(residual: Image, scale: float) -> Image:
+    ratio = np.minimum(np.abs(residual) * np.float32(1 / (TUKEY * scale)), np.float32(1))
+    return np.asarray((1 - ratio**2) ** 2)
 
 
-def _step(reference: Image, moved: Image, mask: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One Gauss-Newton step: the (2,) correction in pixels and its (2, 2) normal matrix."""
-    normal = np.zeros((2, 2))
-    right = np.zeros(2)
-    for a, b in zip(reference, moved, strict=True):
-        x, y = a[mask], b[mask]
-        gain = float(x @ y) / (float(x @ x) + 1e-12)
-        residual = y - gain * x
-        scale = 1.4826 * float(np.median(np.abs(residual)))
-        if scale <= 0 or gain <= 0:
-            continue
-        weight = _tukey(residual, scale)
-        gain = float((weight * x) @ y) / (float((weight * x) @ x) + 1e-12)
-        residual = y - gain * x
-        # The mean of both images' gradients halves the bias that noise gives to either alone.
-        gradient = np.gradient(0.5 * (gain * a + b))
-        jacobian = np.stack([g[mask] for g in gradient], axis=1).astype(np.float64)
-        weighted = jacobian * weight[:, None] / scale**2
-        normal += weighted.T @ jacobian
-        right -= weighted.T @ residual
-    if np.linalg.cond(normal) > 1e8 or not np.isfinite(normal).all():
-        return np.full(2, np.nan), normal
-    return np.linalg.solve(normal, right), normal
+def _lowest_of_nine(values: Image) -> Image:
+    """Minimum over each pixel's 3 x 3 neighbourhood: what borders on a change has no say either."""
+    out = values
+    for axis in (0, 1):
+        a = np.moveaxis(out, axis, 0)
+        low = a.copy()
+        low[1:] = np.minimum(low[1:], a[:-1])
+        low[:-1] = np.minimum(low[:-1], a[1:])
+        out = np.moveaxis(low, 0, axis)
+    return out
 
 
-def _correlation(reference: Image, moved: Image, mask: Mask) -> float:
-    values = []
-    for a, b in zip(reference, moved, strict=True):
-        x, y = a[mask], b[mask]
-        values.append(float(x @ y) / (float(np.sqrt((x @ x) * (y @ y))) + 1e-12))
-    return float(np.max(values))
+def _tiled(values: Image, tile: int) -> Image:
+    """(row, column) as a view of (tile row, row, tile column, column)."""
+    return values.reshape(values.shape[0] // tile, tile, values.shape[1] // tile, tile)
 
 
-def _tile_error(reference: Image, moved: Image, mask: Mask) -> float:
-    """Standard error of the shift from the scatter of its last correction over tiles."""
-    corrections, weights = [], []
-    for rows in np.array_split(np.arange(mask.shape[0]), 4):
-        for cols in np.array_split(np.arange(mask.shape[1]), 4):
-            tile = np.zeros_like(mask)
-            tile[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = True
-            tile &= mask
-            if tile.sum() < MIN_PIXELS:
-                continue
-            step, normal = _step(reference, moved, tile)
-            if np.isfinite(step).all() and np.abs(step).max() < 2:
-                corrections.append(step)
-                weights.append(np.linalg.det(normal) ** 0.5)
-    if len(corrections) < 3:
-        return float("nan")
-    weight = np.array(weights) / np.sum(weights)
-    values = np.array(corrections)
-    mean = weight @ values
-    variance = (weight[:, None] ** 2 * (values - mean) ** 2).sum(axis=0)
-    return float(np.sqrt(variance.max()))
+def _sums(values: Image, tile: int) -> Floats:
+    return np.asarray(_tiled(values, tile).sum(axis=(1, 3), dtype=np.float64))
 
 
-def _one_band(image: Image, mask: Mask) -> Image:
-    """Mean of the bands, each divided by its own spread."""
-    spread = np.array([max(float(np.std(band[mask])), 1e-9) for band in image], dtype=np.float32)
-    return np.asarray((np.nan_to_num(image) / spread[:, None, None]).mean(axis=0)[None], dtype=np.float32)
+@dataclass(frozen=True)
+class _Votes:
+    """Normal equations of every tile, at the present position."""
+
+    normal: Floats
+    """(tile, 2, 2)"""
+    right: Floats
+    """(tile, 2)"""
+    weight: Image
+    """(row, column) what each pixel has to say."""
+    correlation: float
 
 
-def _blocks(reference: Image, image: Image, mask: Mask) -> tuple[Image, Image, Mask]:
-    """Lay the blocks with the strongest gradients under one another; near their seams nothing is used."""
-    strength = np.where(mask, np.hypot(*np.gradient(reference[0])), 0)
-    corners = [
-        (float(strength[r : r + BLOCK_PX, c : c + BLOCK_PX].sum()), r, c)
-        for r in range(0, mask.shape[0] - BLOCK_PX + 1, BLOCK_PX)
-        for c in range(0, mask.shape[1] - BLOCK_PX + 1, BLOCK_PX)
-    ]
-    chosen = sorted(corners, reverse=True)[:BLOCKS]
-    inner = np.zeros((BLOCK_PX, BLOCK_PX), dtype=bool)
-    inner[6:-6, 6:-6] = True
+def _votes(reference: Image, moved: Image, area: Image, weight: Image, tile: int) -> _Votes:
+    """Compare two images pixel by pixel, each tile with a gain of its own."""
+    product, power = weight * reference * moved, weight * reference**2
+    all_gain = max(float(product.sum()) / (float(power.sum()) + 1e-12), 0.0)
+    hold = 0.1 * float(power.sum()) / (float((weight > 0).sum()) + 1) * tile**2
+    gain = np.maximum((_sums(product, tile) + hold * all_gain) / (_sums(power, tile) + hold + 1e-12), 0)
+    scaled = (_tiled(reference, tile) * gain[:, None, :, None].astype(np.float32)).reshape(reference.shape)
+    residual = moved - scaled
+    seen = residual[area > 0]
+    scale = 1.4826 * float(np.median(np.abs(seen[:: max(1, seen.size // 50_000)]))) + 1e-9
+    weight = area * _lowest_of_nine(_tukey(residual, scale))
+    # A tile under thin cloud or new snow has larger residuals everywhere, and less to say.
+    variance = (_sums(weight * residual**2, tile) + 0.01 * scale**2) / (_sums(weight, tile) + 0.01)
+    trust = (1 / np.maximum(variance, 0.1 * scale**2))[:, :, None]
+    # The mean of both gradients in the residual's product and their cross product in the normal matrix: noise,
+    # being independent, adds nothing to either, and tiles without common structure vote at random.
+    r0, c0 = np.gradient(scaled)
+    r1, c1 = np.gradient(moved)
+    cross = 0.5 * (_sums(weight * r0 * c1, tile) + _sums(weight * r1 * c0, tile))
+    normal = np.stack([_sums(weight * r0 * r1, tile), cross, cross, _sums(weight * c0 * c1, tile)], axis=-1)
+    pull = weight * residual * np.float32(-0.5)
+    right = np.stack([_sums(pull * (r0 + r1), tile), _sums(pull * (c0 + c1), tile)], axis=-1)
+    normal, right = normal * trust, right * trust
+    both = float((weight * scaled * moved).sum())
+    norm = float((weight * scaled**2).sum()) * float((weight * moved**2).sum())
+    return _Votes(normal.reshape(-1, 2, 2), right.reshape(-1, 2), weight, both / (norm**0.5 + 1e-12))
 
-    def cut(array: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.concatenate([array[..., r : r + BLOCK_PX, c : c + BLOCK_PX] for _, r, c in chosen], axis=-2)
 
-    kept = np.concatenate([mask[r : r + BLOCK_PX, c : c + BLOCK_PX] & inner for _, r, c in chosen], axis=0)
-    return cut(reference), cut(image), kept
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
-def _fine(reference: Image, image: Image, mask: Mask, start: tuple[int, int], reach_px: int) -> Shift:
-    """Gauss-Newton from the whole-pixel shift on."""
-    nothing = Shift(float("nan"), float("nan"), float("nan"), 0.0)
-    coarse = np.array(start, dtype=np.float64)
-    moved_whole = translate(image, *coarse)
-    inner = ndimage.binary_erosion(mask, iterations=2 if mask.sum() > 20_000 else 1, border_value=0)
-    if mask.size > LARGE:
-        reference, moved_whole, inner = _blocks(reference, moved_whole, inner)
-    if inner.sum() < MIN_PIXELS:
-        return nothing
-    rest = np.zeros(2)
-    moved = moved_whole
-    for _ in range(12):
-        step, _normal = _step(reference, moved, inner)
-        if not np.isfinite(step).all():
-            return nothing
-        rest += np.clip(step, -1, 1)
-        if np.abs(coarse + rest).max() > reach_px + 1 or np.abs(rest).max() > 4:
-            return nothing
-        moved = translate(moved_whole, *rest)
-        if np.abs(step).max() < 0.003:
+def _weakest(normal: Floats) -> Floats:
+    """Smaller eigenvalue of each (2, 2) matrix."""
+    mean = 0.5 * (normal[:, 0, 0] + normal[:, 1, 1])
+    half = 0.5 * (normal[:, 0, 0] - normal[:, 1, 1])
+    return np.asarray(mean - np.hypot(half, normal[:, 0, 1]))
+
+
+@dataclass(frozen=True)
+class _Joined:
+    step: Floats
+    """(2,) in pixels."""
+    error: float
+    agreement: float
+
+
+def _joined(votes: _Votes) -> _Joined | None:
+    """Join the tiles' votes; None when too few can tell anything."""
+    weakest = _weakest(votes.normal)
+    kept = (weakest > 0) & (np.trace(votes.normal, axis1=1, axis2=2) > 2 / AGREE_PX**2)
+    normal, right = votes.normal[kept], votes.right[kept]
+    if len(normal) < MIN_TILES:
+        return None
+    say = np.minimum(weakest[kept], np.quantile(weakest[kept], 0.75))
+    own = np.linalg.solve(normal, right[..., None])[..., 0]
+    count = float(say.sum() ** 2 / (say**2).sum())
+    step = np.array([_weighted_median(own[:, 0], say), _weighted_median(own[:, 1], say)])
+    found = _outvoted(normal, right, say, step)
+    if found is None or count < MIN_TILES:
+        return None
+    step, spread = found
+    # What the outvoted would have pulled by is part of the error: some of them may have been right.
+    pulled = np.linalg.solve(normal.sum(axis=0), right.sum(axis=0)) - step
+    variance = COMMON**2 * float(np.diag(spread).max()) * count / (count - 2) + float(np.abs(pulled).max()) ** 2
+    near = np.hypot(*(own - step).T) < AGREE_PX
+    return _Joined(step, float(np.sqrt(variance)), float((say * near).sum() / say.sum()))
+
+
+def _outvoted(normal: Floats, right: Floats, say: Floats, start: Floats) -> tuple[Floats, Floats] | None:
+    """Redescending M-estimate of the common step from normal equations (tile, 2, 2) and (tile, 2).
+
+    Returns the step (2,) and its covariance (2, 2) from the tiles' scatter (sandwich, with the biweight's mean
+    derivative in the plane).
+    """
+    trace = np.trace(normal, axis1=1, axis2=2)
+    inverse = np.linalg.inv(normal + (1e-2 * trace)[:, None, None] * np.eye(2))
+    step = start
+    for _ in range(20):
+        miss = np.einsum("tij,j->ti", normal, step) - right
+        square = np.einsum("ti,tij,tj->t", miss, inverse, miss)
+        scale2 = max(_weighted_median(square, np.sqrt(say)) / MEDIAN_CHI2, 1e-9)
+        unit = np.clip(square / (OUTVOTED**2 * scale2), 0, 1)
+        weight = (1 - unit) ** 2
+        total = np.einsum("t,tij->ij", weight, normal)
+        if not np.isfinite(total).all() or np.linalg.cond(total) > 1e8:
+            return None
+        before, step = step, np.linalg.solve(total, weight @ right)
+        if np.abs(step - before).max() < 1e-4:
             break
-    error = _tile_error(reference, moved, inner)
-    row, col = coarse + rest
-    return Shift(float(row), float(col), error, _correlation(reference, moved, inner))
+    slope = float(trace @ ((1 - unit) * (1 - 3 * unit))) / float(trace @ weight)
+    bread = np.linalg.inv(total) / max(slope, 0.4)
+    return step, bread @ np.einsum("t,ti,tj->ij", weight**2, miss, miss) @ bread
 
 
-def estimate_shift(
-    reference: Image, image: Image, mask: Mask, *, reach_px: int = 6, reference_is_flat: bool = False
+def _padded(values: Image, tile: int) -> Image:
+    short = [(0, -n % tile) for n in values.shape]
+    return np.pad(values, short)
+
+
+def fine_shift(
+    reference: Flat, image: Flat, *, start: tuple[float, float] = (0.0, 0.0), most: int = ITERATIONS
 ) -> Shift:
+    """Measure a sub-pixel shift from a start within about a pixel and a half of it.
+
+    Parameters
+    ----------
+    reference, image : of one shape.
+    start : (row, column) shift to begin from.
+    most : at most so many steps.
+    """
+    tile = TILE_PX if reference.values.size < MANY_PIXELS else LARGE_TILE_PX
+    still, still_weight = _padded(reference.values, tile), _padded(reference.weight, tile)
+    values, values_weight = _padded(image.values, tile), _padded(image.weight, tile)
+    here = np.array(start, dtype=np.float64)
+    shift = NO_SHIFT
+    weight = still_weight
+    for _ in range(most):
+        moved = translate(values, float(here[0]), float(here[1]))
+        area = still_weight * moved_whole(values_weight, float(here[0]), float(here[1]))
+        if area.sum() < MIN_PIXELS:
+            return NO_SHIFT
+        votes = _votes(still, moved, area, weight * area, tile)
+        joined = _joined(votes)
+        if joined is None:
+            return NO_SHIFT
+        weight = votes.weight
+        here += np.clip(joined.step, -1, 1)
+        shift = Shift(float(here[0]), float(here[1]), joined.error, votes.correlation, joined.agreement)
+        if np.abs(here - start).max() > FAR_PX:
+            return NO_SHIFT
+        if np.abs(joined.step).max() < STEP_PX:
+            break
+    return shift
+
+
+def estimate_shift(reference: Image, image: Image, mask: Mask, *, reach_px: int = 6) -> Shift:
     """Measure how far an image is shifted against a reference of the same shape.
 
     Parameters
@@ -214,21 +357,25 @@ def estimate_shift(
     reference, image : (band, row, column) float32, the same bands; values outside `mask` are not used.
     mask : (row, column) True where both can be compared and the ground should not have changed.
     reach_px : the largest shift looked for, in pixels.
-    reference_is_flat : the reference has been through `flatten` with this mask already.
 
     Returns
     -------
     Shift
-        NaN shift when nothing agrees: too few pixels, no texture, or no convergence within the reach.
+        NaN shift when nothing can be believed: too few pixels, no texture, no convergence, or tiles at odds.
     """
     if mask.sum() < MIN_PIXELS:
-        return Shift(float("nan"), float("nan"), float("nan"), 0.0)
-    flat_reference = reference if reference_is_flat else flatten(reference, mask)
-    flat = flatten(image, mask)
-    start = coarse_shift(flat_reference, flat, reach_px=reach_px)
-    return _fine(flat_reference, flat, mask, start, reach_px)
+        return NO_SHIFT
+    still, flat = flatten(reference, mask), flatten(image, mask)
+    row, col, _height = coarse_shift(even_contrast(still), even_contrast(flat), reach_px=reach_px)
+    shift = fine_shift(still, flat, start=(row, col))
+    return shift if accepted(shift) else NO_SHIFT
 
 
-def flatten(image: Image, mask: Mask) -> Image:
-    """Prepare an image for `estimate_shift`: one band where it is large, the slow background removed."""
-    return high_pass(_one_band(image, mask) if mask.size > LARGE else image, mask)
+def accepted(shift: Shift, *, agreement: float = MIN_AGREEMENT) -> bool:
+    """Return whether a measured shift can be believed; `agreement` is the least share of tiles that agree."""
+    return bool(
+        np.isfinite(shift.row_px)
+        and shift.correlation >= MIN_CORRELATION
+        and shift.agreement >= agreement
+        and shift.error_px <= MAX_ERROR_PX
+    )

@@ -21,6 +21,14 @@ def _same_lattice(source: Grid, target: Grid) -> bool:
     return bool(np.allclose([a.a, a.b, a.d, a.e], [b.a, b.b, b.d, b.e], rtol=1e-9, atol=0))
 
 
+def to_nearest_pixel(scene: Scene, grid: Grid) -> tuple[float, float]:
+    """Return the `shift_px` at which a scene of the same lattice is cut out without resampling; (0, 0) otherwise."""
+    if not _same_lattice(scene.grid, grid):
+        return 0.0, 0.0
+    row, col = scene.grid.row_col(grid.xy(np.array([0.0, 0.0])))
+    return float(np.round(row) - row), float(np.round(col) - col)
+
+
 def _mapping(source: Grid, target: Grid) -> NDArray[np.float64]:
     """(2, row, column) position in the source's (row, column) of every pixel of the target."""
     rows = np.unique(np.append(np.arange(0, target.shape[0], MAPPING_STEP_PX), target.shape[0] - 1))
@@ -44,7 +52,7 @@ def filled(band: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.
     if missing.all():
         return np.zeros_like(band)
     nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return band[tuple(nearest)]
+    return np.asarray(band[tuple(nearest)])
 
 
 def regrid(
@@ -65,7 +73,7 @@ def regrid(
     quality : (row, column) uint8 of `Quality`, nearest neighbour.
     """
     source = scene.pixels[[scene.bands.index(name) for name in bands]]
-    missing = ~np.isfinite(source).all(axis=0)
+    missing: NDArray[np.bool_] = np.asarray(~np.isfinite(source).all(axis=0))
     if _same_lattice(scene.grid, grid):
         corner = scene.grid.row_col(grid.xy(np.array([0.0, 0.0]))) + np.asarray(shift_px)
         return _translated(source, scene.quality, missing, corner, grid.shape)

@@ -73,7 +73,7 @@ def mask_of(polygons: Iterable[BaseGeometry], grid: Grid, *, touched: bool = Fal
     shapes = [shape for shape in shapes if not shape.is_empty]
     if not shapes:
         return np.zeros(grid.shape, dtype=bool)
-    return geometry_mask(shapes, grid.shape, grid.transform, all_touched=touched, invert=True)
+    return np.asarray(geometry_mask(shapes, grid.shape, grid.transform, all_touched=touched, invert=True))
 
 
 def zones_of(site: Site, grid: Grid) -> Zones:

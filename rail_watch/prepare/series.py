@@ -1,0 +1,252 @@
+"""Shifts of a whole series at once: every scene against the median of its likes, solved jointly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from rail_watch.prepare.align import (
+    MIN_AGREEMENT,
+    MIN_PIXELS,
+    NO_SHIFT,
+    Flat,
+    Floats,
+    Image,
+    Mask,
+    Raster,
+    Shift,
+    accepted,
+    coarse_shift,
+    even_contrast,
+    fine_shift,
+    flatten,
+    moved_whole,
+    translate,
+)
+
+LARGE = 300_000
+"""Larger images are searched coarsely at a lower resolution, and finely on their most telling blocks."""
+BLOCK_PX = 128
+BLOCKS = 16
+RETRY_PX = 5
+"""Reach of the second coarse search, for a scene refused at first."""
+SEAM_PX = 6
+"""Near the seam of two blocks laid side by side nothing is used."""
+COARSE_PIXELS = 200_000
+"""About as many pixels are enough for the coarse search."""
+CANDIDATES = 5
+"""So many of the clearest scenes are tried as the reference of the coarse search."""
+STEPS = (4, 4, 3, 3)
+"""Passes over the series, and the steps each may take: the references sharpen from one to the next."""
+LIKES = 8
+"""At most so many scenes make the reference of another."""
+ALIKE = 0.5
+"""A scene is alike when it correlates at least this share as well as the one most alike."""
+MIN_ALIKE = 0.2
+FIRST_AGREEMENT = 0.3
+"""In the first pass, against a reference still blurred, less is asked."""
+CLEAR_AGREEMENT = 0.95
+"""Below this a result is looked into again."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Shifts of a series against one another."""
+
+    offset_px: Floats
+    """(time, 2) row, column; 0 where refused."""
+    error_px: Floats
+    """(time,) standard error against the mean of those known; NaN where refused."""
+
+    @property
+    def known(self) -> Mask:
+        """(time,) True where a shift was measured and believed."""
+        return np.isfinite(self.error_px)
+
+
+def align_series(singles: Sequence[Image], usable: Mask, anchor: Mask, *, reach_px: int) -> Joint:
+    """Measure how scenes of one grid are shifted against one another.
+
+    Parameters
+    ----------
+    singles : each (row, column), `one_band` of a scene, on one grid.
+    usable : (time, row, column) True where a scene shows the ground.
+    anchor : (row, column) True on ground that should not change.
+    reach_px : the largest shift looked for.
+
+    Returns
+    -------
+    Joint
+        Zero is near the series' mean.
+    """
+    whole = _whole_shifts(singles, usable & anchor, reach_px=reach_px)
+    corners = _corners(singles, usable, anchor, reach_px)
+    flats = [
+        _cut(single, seen, anchor, ((int(row), int(col)), corners))
+        for single, seen, (row, col) in zip(singles, usable, whole, strict=True)
+    ]
+    rest = np.zeros((len(flats), 2))
+    known = np.array([float(flat.weight.sum()) >= MIN_PIXELS for flat in flats])
+    errors = np.where(known, 0.0, np.nan)
+    for turn, most in enumerate(STEPS):
+        values, weights = _placed(flats, rest)
+        members = _likes(values, weights, known)
+        starts = [(float(row), float(col)) if sure else None for (row, col), sure in zip(rest, known, strict=True)]
+        shifts = [
+            _against(_median(values[likes], weights[likes]), flat, start, most=most) if likes.any() else NO_SHIFT
+            for likes, flat, start in zip(members, flats, starts, strict=True)
+        ]
+        if turn == len(STEPS) - 1:
+            shifts = [_questioned(s, i, members, (values, weights, flats[i])) for i, s in enumerate(shifts)]
+        rest, errors = _moved(shifts, members, rest, least=MIN_AGREEMENT if turn else FIRST_AGREEMENT)
+        known = np.isfinite(errors)
+    return Joint(np.where(known[:, None], whole + rest, 0.0), errors)
+
+
+def _against(likes: Flat, flat: Flat, start: tuple[float, float] | None, *, most: int) -> Shift:
+    """Shift against the median of a scene's likes, from the shift it has or, where it was refused, from anew."""
+    if start is not None:
+        return fine_shift(likes, flat, start=start, most=most)
+    row, col, _height = coarse_shift(even_contrast(likes), even_contrast(flat), reach_px=RETRY_PX)
+    return fine_shift(likes, flat, start=(row, col))
+
+
+def _questioned(shift: Shift, index: int, members: Mask, series: tuple[Image, Image, Flat]) -> Shift:
+    """Where tiles disagree, ask two halves of the likes apart: half their difference is part of the error."""
+    chosen = np.flatnonzero(members[index])
+    if not accepted(shift) or shift.agreement > CLEAR_AGREEMENT or len(chosen) < 2:
+        return shift
+    values, weights, flat = series
+    halves = [
+        fine_shift(_median(values[half], weights[half]), flat, start=(shift.row_px, shift.col_px), most=STEPS[-1])
+        for half in (chosen[::2], chosen[1::2])
+    ]
+    apart = max(abs(halves[0].row_px - halves[1].row_px), abs(halves[0].col_px - halves[1].col_px))
+    return replace(shift, error_px=float(np.hypot(shift.error_px, 0.5 * apart)))
+
+
+def _reduced(values: Image, mask: Mask, step: int) -> tuple[Image, Mask]:
+    """Block means over `step` pixels; a block is usable when most of it is."""
+    if step == 1:
+        return values, mask
+    rows, cols = (n // step * step for n in values.shape)
+    shape = (rows // step, step, cols // step, step)
+    share = mask[:rows, :cols].reshape(shape).mean(axis=(1, 3), dtype=np.float32)
+    total = np.where(mask, values, np.float32(0))[:rows, :cols].reshape(shape).mean(axis=(1, 3))
+    return total / np.maximum(share, np.float32(1e-3)), share > 0.5
+
+
+def _whole_shifts(singles: Sequence[Image], usable: Mask, *, reach_px: int) -> NDArray[np.int64]:
+    """(time, 2) shift in whole pixels, against the scene most others fit and then against the median of all."""
+    step = max(1, int(np.sqrt(usable[0].size / COARSE_PIXELS)))
+    reach = max(1, -(-reach_px // step))
+    pairs = [_reduced(single, mask, step) for single, mask in zip(singles, usable, strict=True)]
+    evened = [even_contrast(flatten(values[None], mask)) for values, mask in pairs]
+    found = np.zeros((len(evened), 2))
+    if reach_px > 3:
+        clearest = np.argsort([-int(mask.sum()) for _, mask in pairs], kind="stable")[:CANDIDATES]
+        trials = [[coarse_shift(evened[best], one, reach_px=reach) for one in evened] for best in clearest]
+        chosen = max(trials, key=lambda peaks: sum(height for _, _, height in peaks))
+        found = np.array([(row, col) for row, col, _ in chosen])
+    if len(evened) > 2:
+        stack = np.stack([moved_whole(one, float(r), float(c)) for one, (r, c) in zip(evened, found, strict=True)])
+        centre = np.nan_to_num(_nanmedian(np.where(stack == 0, np.nan, stack)))
+        found = np.array([coarse_shift(centre, one, reach_px=reach)[:2] for one in evened])
+    return np.clip(np.round(found * step), -reach_px, reach_px).astype(np.int64)
+
+
+def _corners(singles: Sequence[Image], usable: Mask, anchor: Mask, reach_px: int) -> list[tuple[int, int]]:
+    """Corners (row, column) of the blocks with most texture, or none for an image used whole."""
+    if anchor.size <= LARGE:
+        return []
+    best = int(np.argmax(usable.sum(axis=(1, 2))))
+    share = usable.mean(axis=0, dtype=np.float32) * anchor
+    flat = flatten(singles[best][None], usable[best])
+    telling = share * np.minimum(np.hypot(*np.gradient(flat.values)), 2 * float(np.std(flat.values)))
+    rows, cols = (range(reach_px, n - BLOCK_PX - reach_px + 1, BLOCK_PX) for n in anchor.shape)
+    scored = [(float(telling[r : r + BLOCK_PX, c : c + BLOCK_PX].sum()), r, c) for r in rows for c in cols]
+    return [(r, c) for _, r, c in sorted(scored, reverse=True)[:BLOCKS]]
+
+
+def _cut(single: Image, usable: Mask, anchor: Mask, where: tuple[tuple[int, int], Sequence[tuple[int, int]]]) -> Flat:
+    """Move by a whole shift, lay the blocks under one another, and flatten."""
+    (row, col), corners = where
+    if not corners:
+        return flatten(moved_whole(single, row, col)[None], moved_whole(usable, row, col) & anchor)
+    values = np.concatenate([_block(single, r + row, c + col) for r, c in corners])
+    mask = np.concatenate([_block(usable, r + row, c + col) & _block(anchor, r, c) for r, c in corners])
+    flat = flatten(values[None], mask)
+    inner = np.zeros((BLOCK_PX, BLOCK_PX), dtype=np.float32)
+    inner[SEAM_PX:-SEAM_PX, SEAM_PX:-SEAM_PX] = 1
+    return Flat(flat.values, flat.weight * np.tile(inner, (len(corners), 1)))
+
+
+def _block(array: Raster, row: int, col: int) -> Raster:
+    return cast(Raster, array[row : row + BLOCK_PX, col : col + BLOCK_PX])
+
+
+def _placed(flats: Sequence[Flat], rest: Floats) -> tuple[Image, Image]:
+    """(time, row, column) values and weights with the shifts taken out."""
+    values = [translate(flat.values, float(row), float(col)) for flat, (row, col) in zip(flats, rest, strict=True)]
+    weights = [moved_whole(flat.weight, float(row), float(col)) for flat, (row, col) in zip(flats, rest, strict=True)]
+    return np.stack(values), np.stack(weights)
+
+
+def _median(values: Image, weights: Image) -> Flat:
+    """Median (row, column) of what is seen over the first axis."""
+    median = _nanmedian(np.where(weights > 0, values, np.float32(np.nan)))
+    there = np.isfinite(median)
+    return Flat(np.where(there, median, np.float32(0)), there.astype(np.float32))
+
+
+def _likes(values: Image, weights: Image, known: Mask) -> Mask:
+    """(time, time) True where the latter is one of the former's likes, itself not among them.
+
+    A scene refused before may have been too far off to be like any: it gets the best there are.
+    """
+    likeness = np.where(known, _likeness(values, weights), -1.0)
+    np.fill_diagonal(likeness, -1.0)
+    members = np.zeros(likeness.shape, dtype=bool)
+    for index, row in enumerate(likeness):
+        best = np.argsort(-row, kind="stable")[:LIKES]
+        least = max(MIN_ALIKE, ALIKE * float(row.max())) if known[index] else -0.5
+        members[index, best[row[best] >= least]] = True
+    return members
+
+
+def _likeness(values: Image, weights: Image) -> Floats:
+    """(time, time) correlation of the scenes' fine structure where both are seen."""
+    even = np.stack([even_contrast(Flat(v, w)) for v, w in zip(values, weights, strict=True)]).reshape(len(values), -1)
+    power = even**2 @ weights.reshape(len(values), -1).T
+    return np.asarray((even @ even.T) / np.sqrt(power * power.T + 1e-9), dtype=np.float64)
+
+
+def _moved(shifts: Sequence[Shift], members: Mask, rest: Floats, *, least: float) -> tuple[Floats, Floats]:
+    """Take up the measured shifts; (time, 2) shifts on top of the whole ones, and (time,) errors, NaN where refused.
+
+    A scene moves by n / (n + 1) of its distance from the n scenes without it: its distance from all of them.
+    """
+    good = np.array([accepted(shift, agreement=least) for shift in shifts])
+    if good.any():
+        tied = members & good & good[:, None]
+        _, group = connected_components(tied, directed=False)
+        good &= group == np.argmax(np.bincount(group[good]))
+    count = np.maximum(members.sum(axis=1), 1)
+    found = np.array([[s.row_px, s.col_px] for s in shifts])
+    moved = rest + (count / (count + 1))[:, None] * (found - rest)
+    errors = np.array([shift.error_px for shift in shifts])
+    return np.where(good[:, None], moved, 0.0), np.where(good, errors, np.nan)
+
+
+def _nanmedian(values: Image) -> Image:
+    """Median over the first axis ignoring NaN; NaN where there is nothing (and no warning)."""
+    ordered = np.sort(values, axis=0)
+    count = np.isfinite(ordered).sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[None], axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(count // 2, len(ordered) - 1)[None], axis=0)[0]
+    return np.where(count > 0, 0.5 * (low + high), np.nan).astype(np.float32)
