@@ -158,6 +158,8 @@ def _kernel(fraction: float) -> Floats:
 def moved_whole(image: Raster, row_px: float, col_px: float) -> Raster:
     """Return image(row + row_px, col + col_px) to the nearest whole pixel, its edge repeated. (…, row, col)."""
     steps = (int(np.round(row_px)), int(np.round(col_px)))
+    if steps == (0, 0):
+        return image
     rows, cols = (np.clip(np.arange(n) + step, 0, n - 1) for n, step in zip(image.shape[-2:], steps, strict=True))
     return cast(Raster, image[..., rows, :][..., cols])
 

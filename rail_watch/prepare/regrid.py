@@ -45,14 +45,14 @@ def _mapping(source: Grid, target: Grid) -> NDArray[np.float64]:
     return np.stack([ndimage.map_coordinates(placed[..., axis], where, order=1) for axis in (0, 1)])
 
 
-def filled(band: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Replace missing values by the nearest one measured, so that splines do not ring at the edge."""
+def filled(values: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Replace missing values (…, row, column) by the nearest one measured, so that splines do not ring at the edge."""
     if not missing.any():
-        return band
+        return values
     if missing.all():
-        return np.zeros_like(band)
-    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return np.asarray(band[tuple(nearest)])
+        return np.zeros_like(values)
+    rows, cols = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return np.asarray(values[..., rows, cols])
 
 
 def regrid(
@@ -81,7 +81,7 @@ def regrid(
     step = np.array([where[:, 1, 0] - where[:, 0, 0], where[:, 0, 1] - where[:, 0, 0]]).T
     where += (step @ np.asarray(shift_px))[:, None, None]
     pixels = np.stack(
-        [ndimage.map_coordinates(filled(b, missing), where, order=3, mode="nearest", output=np.float32) for b in source]
+        [ndimage.map_coordinates(b, where, order=3, mode="nearest", output=np.float32) for b in filled(source, missing)]
     )
     outside = int(Quality.OUTSIDE)
     quality = ndimage.map_coordinates(scene.quality, where, order=0, mode="constant", cval=outside)
@@ -100,7 +100,7 @@ def _translated(
     fraction = corner - whole
     moved = source
     if np.abs(fraction).max() > 1e-4:
-        moved = translate(np.stack([filled(b, missing) for b in source]), float(fraction[0]), float(fraction[1]))
+        moved = translate(filled(source, missing), float(fraction[0]), float(fraction[1]))
     pixels = np.full((len(source), *shape), np.nan, dtype=np.float32)
     out_quality = np.full(shape, int(Quality.OUTSIDE), dtype=np.uint8)
     rows = slice(max(0, -whole[0]), min(shape[0], quality.shape[0] - whole[0]))
