@@ -15,10 +15,10 @@ from rail_watch.aoi.site import Area, Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.change.robust import line_fit, robust_covariance, weighted_median
 from rail_watch.grid import WGS84, Grid
-from rail_watch.interpret.evidence import Residual, Shade, log_density
+from rail_watch.interpret.evidence import Residual, log_density
 from rail_watch.interpret.looks import REASONS
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import noise_units
+from rail_watch.interpret.yard import first_shade, noise_units
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, mask_of, reproject
 
@@ -68,6 +68,8 @@ class _Window:
     usable: Mask
     inside: Mask
     """(row, column) open apron, less sheds and tracks."""
+    shade: NDArray[np.float64]
+    """(B,) share of light that shadows keep."""
     context: Mask
     """(row, column) ground that carries the noise: the apron and what lies round it."""
 
@@ -85,7 +87,8 @@ def _window(stack: Stack, site: Site, area: Area, blocked: Mask) -> _Window | No
     usable = stack.clear()[(slice(None), *cut)] & np.isfinite(pixels).all(axis=1)
     inside = whole[cut] & ~blocked[cut]
     grid = stack.grid.crop(low[0], low[1], (high[0] - low[0], high[1] - low[1]))
-    return _Window(area, grid, pixels, usable, inside, ~blocked[cut]) if inside.any() else None
+    shade = first_shade(stack.bands).ratio
+    return _Window(area, grid, pixels, usable, inside, shade, ~blocked[cut]) if inside.any() else None
 
 
 def _emptiness(values: Array, window: _Window) -> Array:
@@ -128,13 +131,13 @@ def _posterior(window: _Window, baseline: Array, t: int, *, radiometry: Radiomet
     r = Residual(
         np.tensordot(transform, difference, axes=1).astype(np.float32),
         np.tensordot(transform, lit, axes=1).astype(np.float32),
+        np.tensordot(transform, lit * (1 - window.shade)[:, None, None], axes=1).astype(np.float32),
         known,
         colour,
     )
     none, full = np.zeros(known.shape, np.float32), np.ones(known.shape, np.float32)
-    shade = Shade(0.4, 0.15)
-    bare = np.logaddexp(log_density(r, none, none, scene=shade), log_density(r, none, full, scene=shade) - 1.5)
-    ratio = np.where(known, np.clip(log_density(r, full, none, scene=shade) - bare, -6, 6), 0)
+    bare = np.logaddexp(log_density(r, none, none, sigma=0.2), log_density(r, none, full, sigma=0.2) - 1.5)
+    ratio = np.where(known, np.clip(log_density(r, full, none, sigma=0.2) - bare, -6, 6), 0)
     smooth = ndimage.gaussian_filter(ratio, 0.6) if known.shape[0] > 2 else ratio
     logit = smooth + np.log(PRIOR_COVERED / (1 - PRIOR_COVERED))
     return np.where(known, special.expit(logit), np.nan).astype(np.float32)

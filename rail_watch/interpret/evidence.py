@@ -27,10 +27,15 @@ CLIP = 6.0
 
 @dataclass(frozen=True)
 class Shade:
-    """What the scene's shadows look like: shaded = dark + ratio * (lit - dark)."""
+    """What the scene's shadows look like, band by band: shaded = dark + ratio * (lit - dark).
 
-    ratio: float
+    Shadows are lit by the sky, which is bluer than the sun: they keep more of the short wavelengths.
+    """
+
+    ratio: NDArray[np.float64]
+    """(B,)"""
     sigma: float
+    """Spread of the ratio from place to place."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class Residual:
     z: Array
     """(B, S, O) observed minus predicted for sunlit empty ground."""
     lit: Array
-    """(B, S, O) predicted minus the scene's dark level, in the same units: what a full shadow would take away."""
+    """(B, S, O) predicted minus the scene's dark level, in the same units: the light that a shadow takes away from."""
+    fall: Array
+    """(B, S, O) what a full shadow takes away."""
     valid: NDArray[np.bool_]
     """(S, O)"""
     colour: Array
@@ -57,21 +64,23 @@ class Others:
     """(S, O) 0 to 1, share of the sample in the known shadow of another train."""
 
 
-def log_density(r: Residual, cover: Array, shade: Array, *, scene: Shade) -> Array:
+def log_density(r: Residual, cover: Array, shade: Array, *, sigma: float) -> Array:
     """(S, O) log density of each sample under a share of cover and of shade, up to a constant."""
     open_shade = shade * (1 - cover)
+    # A shadow's colour is uncertain too, by a share of its depth in every direction.
+    depth = (r.lit**2).sum(axis=0)
     quadratic = np.zeros(r.valid.shape, dtype=np.float32)
     log_determinant = np.zeros(r.valid.shape, dtype=np.float32)
-    for z, lit, k in zip(r.z, r.lit, r.colour, strict=True):
-        variance = 1 + cover**2 * k + (scene.sigma * open_shade * lit) ** 2
-        quadratic += (z + (1 - scene.ratio) * open_shade * lit) ** 2 / variance
+    for z, lit, fall, k in zip(r.z, r.lit, r.fall, r.colour, strict=True):
+        variance = 1 + cover**2 * k + (sigma * open_shade) ** 2 * (lit**2 + 0.1 * depth)
+        quadratic += (z + open_shade * fall) ** 2 / variance
         log_determinant += np.log(variance)
     dims = len(r.colour)
     return np.asarray(-0.5 * log_determinant - 0.5 * (TAIL + dims) * np.log1p(quadratic / TAIL), dtype=np.float32)
 
 
 def _columns(r: Residual, others: Others, index: NDArray[np.int_]) -> tuple[Residual, Others]:
-    part = Residual(r.z[..., index], r.lit[..., index], r.valid[:, index], r.colour)
+    part = Residual(r.z[..., index], r.lit[..., index], r.fall[..., index], r.valid[:, index], r.colour)
     return part, Others(others.cover[:, index], others.shade[:, index])
 
 
@@ -98,7 +107,7 @@ def _sheared(values: Array, across_m: NDArray[np.float64], sun: Sun, step_m: flo
     return out
 
 
-def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, scene: Shade, step_m: float) -> Array:
+def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, sigma: float, step_m: float) -> Array:
     """(S,) probability that the track lies in the shadow of something not known, from the ground on its sunward side.
 
     A shadow that reaches the footprint has crossed the gap beside it first; a dark railcar leaves that gap sunlit.
@@ -107,9 +116,9 @@ def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, scene
     index = np.flatnonzero((toward >= HALF_WIDTH_M + 0.3) & (toward <= HALF_WIDTH_M + 1.8))
     if sun.side == 0 or len(index) == 0:
         return np.full(len(r.valid), 0.02, dtype=np.float32)
-    part = Residual(r.z[..., index], r.lit[..., index], r.valid[:, index], r.colour)
+    part = Residual(r.z[..., index], r.lit[..., index], r.fall[..., index], r.valid[:, index], r.colour)
     zero, one = np.zeros(part.valid.shape, dtype=np.float32), np.ones(part.valid.shape, dtype=np.float32)
-    gain = log_density(part, zero, one, scene=scene) - log_density(part, zero, zero, scene=scene)
+    gain = log_density(part, zero, one, sigma=sigma) - log_density(part, zero, zero, sigma=sigma)
     gain = np.where(part.valid, np.clip(gain, -3, 3), 0).sum(axis=1) / 2
     logit = -4 + np.clip(ndimage.uniform_filter1d(gain, max(1, round(3 / step_m))), 0, 7)
     return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float32)
@@ -121,7 +130,7 @@ def train_evidence(
     across_m: NDArray[np.float64],
     *,
     sun: Sun,
-    scene: Shade,
+    sigma: float,
     resolution: tuple[float, float],
 ) -> tuple[Array, NDArray[np.intp]]:
     """Log-likelihood ratio of a train against empty track at each step.
@@ -130,7 +139,7 @@ def train_evidence(
     ----------
     r, others : the strip at this scene.
     across_m : (O,) offsets of the samples.
-    sun, scene : direction and depth of shadows.
+    sun, sigma : direction of shadows, and spread of their ratio.
     resolution : (GSD, step along the track), metres.
 
     Returns
@@ -144,17 +153,17 @@ def train_evidence(
     used = np.flatnonzero((footprint > 0.05) | (bands[-1] > 0.05))
     part, around = _columns(r, others, used)
     fine = gsd_m <= 1.3
-    empty = log_density(part, around.cover, around.shade, scene=scene)
+    empty = log_density(part, around.cover, around.shade, sigma=sigma)
     if fine:
-        chance = unknown_shade(r, across_m, sun, scene=scene, step_m=step_m)[:, None]
-        shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), scene=scene)
+        chance = unknown_shade(r, across_m, sun, sigma=sigma, step_m=step_m)[:, None]
+        shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), sigma=sigma)
         empty = np.logaddexp(empty + np.log1p(-chance), shaded + np.log(chance))
     per_sample = (1.3 * gsd_m) ** 2 / (step_m * (across_m[1] - across_m[0]))
     scores = []
     for band in bands:
         own_cover = np.maximum(around.cover, footprint[used])
         own_shade = np.maximum(around.shade, band[used])
-        ratio = log_density(part, own_cover, own_shade, scene=scene) - empty
+        ratio = log_density(part, own_cover, own_shade, sigma=sigma) - empty
         ratio = np.where(part.valid, np.clip(ratio, -CLIP, CLIP), 0) / max(per_sample, 1.0)
         scores.append(_sheared(ratio, across_m[used], sun, step_m).sum(axis=1))
     table = np.stack(scores)

@@ -75,9 +75,9 @@ def _inserted(
         colour = rng.normal(size=(len(r.colour), pieces)) * np.sqrt(r.colour)[:, None]
         colour = np.repeat(colour, piece, axis=1)[:, :steps]
         band = shadow_band(strip.across_m, sun, float(rng.choice(HEIGHTS_M[1:])), blur_m=blur)
-        ratio = float(np.clip(rng.normal(shade.ratio, shade.sigma), 0.05, 0.95))
-        z += -(1 - ratio) * band * (1 - footprint) * lit + colour[:, :, None] * footprint
-        inserted = Residual(z, lit, r.valid[index], r.colour)
+        fall = r.fall[:, index]
+        z += -float(rng.normal(1, shade.sigma)) * band * (1 - footprint) * fall + colour[:, :, None] * footprint
+        inserted = Residual(z, lit, fall, r.valid[index], r.colour)
         none = np.zeros(inserted.valid.shape, np.float32)
         straight = type(sun)(sun.side, sun.across, 0.0)
         out[i], _ = train_evidence(
@@ -85,7 +85,7 @@ def _inserted(
             Others(none, none),
             strip.across_m,
             sun=straight,
-            scene=shade,
+            sigma=shade.sigma,
             resolution=(yard.gsd_m, strip.step_m),
         )
     return out

@@ -15,7 +15,7 @@ HEIGHTS_M = (1.3, 2.6, 3.6, 4.7)
 """Railcars from an empty flat to a boxcar; the shadow's width is tried for each."""
 HALF_WIDTH_M = 1.55
 """Half the width of a railcar (2.8 to 3.3 m)."""
-LONGEST_SHADOW_M = 11.0
+LONGEST_SHADOW_M = 18.0
 """Shadows are followed this far across; beyond it other things stand in the way."""
 
 

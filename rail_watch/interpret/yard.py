@@ -46,6 +46,7 @@ LEAST_WEIGHT = 0.45
 FIRST_LEVEL = Level(-6.0, 0.0)
 """What a step of empty track is taken to say before the scene has spoken."""
 BACKGROUND_M = 24.0
+ENOUGH_SHADE = 60
 MASKED = 1e-3
 """Weight of a sample thought to be covered or shaded: it speaks only where nothing else does."""
 
@@ -55,6 +56,7 @@ class Yard:
     """The working solution; every list runs over strips."""
 
     gsd_m: float
+    bands: tuple[str, ...]
     strips: Sequence[Strip]
     near: list[list[Neighbour]]
     suns: list[list[Sun]]
@@ -106,6 +108,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         empty = [e / np.maximum(e.max(axis=0, keepdims=True), 1e-6) for e in likeness]
     return Yard(
         gsd_m=stack.gsd_m,
+        bands=stack.bands,
         strips=strips,
         near=[neighbours(strips, k) for k in range(len(strips))],
         suns=suns,
@@ -118,7 +121,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         baseline=[np.zeros(s.pixels.shape[1:], dtype=np.float32) for s in strips],
         filled=[np.zeros(s.where.shape[:2], dtype=bool) for s in strips],
         score=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
-        shade=[Shade(0.4, 0.15)] * times,
+        shade=[first_shade(stack.bands)] * times,
         level=[FIRST_LEVEL] * times,
     )
 
@@ -316,7 +319,9 @@ def residual_at(yard: Yard, model: SceneModel, k: int, t: int) -> Residual:
     difference = np.where(valid, difference, 0).astype(np.float32) * scale
     lit = np.where(valid, np.maximum(predicted - model.dark[:, None, None], 0), 0).astype(np.float32) * scale
     z = np.tensordot(transform, difference, axes=1)
-    return Residual(z, np.tensordot(transform, lit, axes=1), valid, model.colour)
+    ratio = yard.shade[t].ratio.astype(np.float32)
+    fall = np.tensordot(transform, lit * (1 - ratio)[:, None, None], axes=1)
+    return Residual(z, np.tensordot(transform, lit, axes=1), fall, valid, model.colour)
 
 
 def _background(yard: Yard, difference: Array, k: int, t: int, *, level: NDArray[np.float64]) -> Array:
@@ -382,6 +387,51 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
             yard.occupied[k][t] = _taken(yard, k, t, yard.level[t])
 
 
+def update_shade(yard: Yard, models: Sequence[SceneModel | None]) -> None:
+    """Measure how much light each scene's shadows keep, on ground that the trains found must shade.
+
+    Scenes that show too little of it take what the others show, or the prior.
+    """
+    measured: dict[int, Shade] = {}
+    for t, model in enumerate(models):
+        if model is not None:
+            ratios = np.concatenate([_shade_ratios(yard, model, k, t) for k in range(len(yard.strips))], axis=1)
+            whole = ratios.mean(axis=0)
+            if len(whole) >= ENOUGH_SHADE:
+                # Ground wrongly thought shaded is lit, so the lower part of the sample is the shadow.
+                low = ratios[:, whole <= np.quantile(whole, 0.6)]
+                middle = np.median(low, axis=1)
+                width = 1.4826 * float(np.median(np.abs(low - middle[:, None])))
+                measured[t] = Shade(np.clip(middle, 0.0, 0.95), float(np.clip(1.5 * width, 0.05, 0.2)))
+    usual = first_shade(yard.bands)
+    if measured:
+        usual = Shade(np.median([m.ratio for m in measured.values()], axis=0), 0.12)
+    yard.shade = [measured.get(t, usual) for t in range(yard.times)]
+
+
+def first_shade(bands: Sequence[str]) -> Shade:
+    """Shadows before a scene has shown any: clear-sky shares of diffuse light at a middle sun."""
+    share = {"coastal": 0.5, "blue": 0.4, "green": 0.32, "red": 0.26, "nir": 0.18}
+    return Shade(np.array([share.get(band, 0.3) for band in bands]), 0.2)
+
+
+def _shade_ratios(yard: Yard, model: SceneModel, k: int, t: int) -> NDArray[np.float64]:
+    """(B, n) observed over sunlit light of samples that a known train should shade and none covers."""
+    strip = yard.strips[k]
+    others = others_at(yard, k, t)
+    shaded = np.maximum(others.shade, own_shadow(yard, k, t)) > 0.9
+    near = np.abs(strip.across_m) <= HALF_WIDTH_M + 0.6 * yard.gsd_m
+    shaded &= (others.cover < 0.05) & ~(yard.occupied[k][t][:, None] & near) & yard.usable[k][t]
+    index = np.flatnonzero(shaded & np.isfinite(yard.baseline[k]).all(axis=0))
+    index = index[:: max(1, len(index) // 3000)]
+    bands = len(strip.pixels[t])
+    base = yard.baseline[k].reshape(bands, -1)[:, index]
+    lit = model.gain[:, None] * base + (model.offset - model.dark)[:, None]
+    seen = strip.pixels[t].reshape(bands, -1)[:, index] - model.dark[:, None]
+    ratio = np.asarray(seen / np.maximum(lit, 0.02 * model.level[:, None] + 1e-12), dtype=np.float64)
+    return ratio[:, np.isfinite(ratio).all(axis=0)]
+
+
 def _ask(yard: Yard, r: Residual, k: int, t: int) -> None:
     strip = yard.strips[k]
     score, height = train_evidence(
@@ -389,7 +439,7 @@ def _ask(yard: Yard, r: Residual, k: int, t: int) -> None:
         others_at(yard, k, t),
         strip.across_m,
         sun=yard.suns[k][t],
-        scene=yard.shade[t],
+        sigma=yard.shade[t].sigma,
         resolution=(yard.gsd_m, strip.step_m),
     )
     yard.score[k][t] = score
@@ -472,6 +522,7 @@ def solve(yard: Yard) -> list[SceneModel | None]:
         update_variance(yard, scene_models(yard))
         models = scene_models(yard)
         update_trains(yard, models)
+        update_shade(yard, models)
         if round_number < ROUNDS - 1:
             yard.empty = [
                 np.where(o, 0.05, np.maximum(e, 0.3)).astype(np.float32)
