@@ -179,7 +179,8 @@ def _judge_site(site: Site, *, source: str | Path, options: DetectOptions, progr
             records.append(scene_record(part, site, t, baseline=not _inside(scene.ref.when, options.when)))
     for item in unread:
         if item.failed or _inside(item.ref.when, options.when):
-            records.append(skipped_scene(item.ref, site, sensor=_family(item.ref), reason=item.reason))
+            reason = item.reason.replace(f"{Path(source).absolute()}/", "")
+            records.append(skipped_scene(item.ref, site, sensor=_family(item.ref), reason=reason))
     status = {record.id: record.status for record in records}
     seen: list[Seen] = []
     for part in judged:

@@ -52,7 +52,8 @@ def _limit(yard: Yard, model: SceneModel, place: tuple[int, int], visible: NDArr
         return float("nan")
     evidence = _inserted(yard, residual_at(yard, model, k, t), place, free, rng)
     lengths = _lengths_needed(evidence, strip.step_m, yard.gsd_m, needed)
-    limit = float(np.quantile(lengths, 0.9, method="higher"))
+    # A stretch shorter than half the shortest train is never called one, however plain.
+    limit = max(float(np.quantile(lengths, 0.9, method="higher")), 0.5 * shortest_train_m(yard.gsd_m))
     return limit if np.isfinite(limit) and limit <= strip.line.length else float("nan")
 
 

@@ -27,6 +27,10 @@ from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
 
+CLEARLY_EMPTY = 0.3
+"""A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """One sensor's part of a run."""
@@ -55,13 +59,19 @@ def track_looks(judged: Judged, t: int) -> tuple[TrackLook, ...]:
     if findings.looks is None:
         return ()
     rows = []
+    here = [train for train in findings.trains if train.scene == t]
+    shared = {name for train in here for name in findings.tracks_of(train, gsd_m=judged.stack.gsd_m)[1:]}
     for k, strip in enumerate(findings.strips):
         fraction = float(findings.looks.visible_fraction[k, t])
         p_value = float(findings.looks.p_value[k, t])
         known = np.isfinite(p_value)
-        trains = [train for train in findings.trains if (train.strip, train.scene) == (k, t)]
+        trains = [train for train in here if train.strip == k]
         limit = float(findings.limits_m[k, t])
-        empty = known and fraction >= LEAST_VISIBLE
+        doubtful = strip.track in shared and not (known and p_value > CLEARLY_EMPTY)
+        empty = known and fraction >= LEAST_VISIBLE and not doubtful
+        reason = findings.looks.reason[k][t]
+        if doubtful and not trains:
+            reason = "a train stands here or on a neighbouring track"
         rows.append(
             TrackLook(
                 track=strip.track,
@@ -70,7 +80,7 @@ def track_looks(judged: Judged, t: int) -> tuple[TrackLook, ...]:
                 state="occupied" if trains else "empty" if empty else "unknown",
                 p_value=p_value if known else None,
                 shortest_detectable_m=limit if np.isfinite(limit) else None,
-                reason=findings.looks.reason[k][t],
+                reason=reason,
                 role="bridge" if strip.is_bridge else "track",
             )
         )

@@ -126,5 +126,6 @@ def summary_of(site: Site, scenes: Sequence[SceneRecord], observations: Sequence
         changed = [item for item in here if item.kind == "change"]
         if changed:
             total = sum(item.area_m2 or 0 for item in changed)
-            lines.append(f"{head}{len(changed)} places look different from before, about {total:.0f} m² in all.")
+            many = "1 place looks" if len(changed) == 1 else f"{len(changed)} places look"
+            lines.append(f"{head}{many} different from before, about {total:.0f} m² in all.")
     return tuple(lines)
