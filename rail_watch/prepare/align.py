@@ -29,6 +29,8 @@ SMOOTHING_PX = 0.5
 """Both images are smoothed alike, so that noise does not flatten the gradients."""
 CONTRAST_PX = 17
 """Width over which contrast is made even for the coarse search, so that no one shadow decides it."""
+PEAK_PX = 2
+"""Half-width of a correlation peak."""
 TAPS = 4
 """Half-length of the Lanczos kernel."""
 TUKEY = 2.5
@@ -132,12 +134,21 @@ def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[floa
     surface = fft.irfft2(np.conj(fft.rfft2(reference, shape)) * fft.rfft2(image, shape), shape)
     steps = np.arange(-reach_px, reach_px + 1)
     prior = np.exp(-0.5 * (steps / max(0.5 * reach_px, 1.0)) ** 2)
-    window = surface[np.ix_(steps % shape[0], steps % shape[1])] * prior[:, None] * prior
-    row, col = (int(i) for i in np.unravel_index(int(np.argmax(window)), window.shape))
+    window = surface[np.ix_(steps % shape[0], steps % shape[1])]
+    row, col = _highest(window * prior[:, None] * prior)
+    # The prior chooses the peak; it must not pull its top.
+    top, left = max(row - PEAK_PX, 0), max(col - PEAK_PX, 0)
+    row, col = _highest(window[top : row + PEAK_PX + 1, left : col + PEAK_PX + 1])
+    row, col = row + top, col + left
     height = float(window[row, col]) / (float(np.linalg.norm(reference) * np.linalg.norm(image)) + 1e-9)
     if height <= 0:
         return 0.0, 0.0, 0.0
     return steps[row] + _vertex(window[:, col], row), steps[col] + _vertex(window[row], col), height
+
+
+def _highest(window: NDArray[np.floating[Any]]) -> tuple[int, int]:
+    row, col = np.unravel_index(int(np.argmax(window)), window.shape)
+    return int(row), int(col)
 
 
 def _vertex(values: NDArray[np.floating[Any]], peak: int) -> float:
