@@ -21,6 +21,7 @@ from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.findings import interpret
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.observe.assemble import Judged, observations_of, scene_record, skipped_scene
 from rail_watch.observe.link import Seen, link
 from rail_watch.observe.records import Detections, SceneRecord
@@ -161,10 +162,17 @@ def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scen
     return [(f"{n} ({_kind(g[0])})" if names.count(n) > 1 else n, g) for n, g in named]
 
 
-def _judge_site(site: Site, *, source: str | Path, options: DetectOptions, progress: Progress | None) -> _Part | None:
-    """Find, read and interpret one site; None when the source has nothing of it."""
+def _judge_site(
+    site: Site, *, source: str | Path, options: DetectOptions, progress: Progress | None, elsewhere: bool = False
+) -> _Part | None:
+    """Find, read and interpret one site; None when the source has nothing of it.
+
+    A site that is looked at only for trains to know again (`elsewhere`) needs imagery that shows cars, and no limits.
+    """
     found = imagery.find(site, (None, None), source=source, sensor=options.sensor)
     refs = _chosen(found.scenes, options.when)
+    if elsewhere:
+        refs = [ref for ref in refs if ref.gsd_m is None or ref.gsd_m <= FINE_GSD_M]
     if not refs:
         return None
     scenes, unread = _read_all(refs, site, jobs=options.jobs, progress=progress)
@@ -173,7 +181,8 @@ def _judge_site(site: Site, *, source: str | Path, options: DetectOptions, progr
         if progress is not None:
             progress(len(refs), len(refs), f"{site.id}: judging {len(group)} scenes of {sensor}")
         stack = prepare(group, site, sensor=sensor)
-        part = Judged(stack, tuple(group), interpret(stack, site, false_alarm_rate=options.false_alarm_rate))
+        findings = interpret(stack, site, false_alarm_rate=options.false_alarm_rate, limits=not elsewhere)
+        part = Judged(stack, tuple(group), findings)
         judged.append(part)
         for t, scene in enumerate(group):
             records.append(scene_record(part, site, t, baseline=not _inside(scene.ref.when, options.when)))
@@ -290,7 +299,7 @@ def detect_sites(
     around = [
         p
         for site in _linked([p.site for p in usable if p.seen])
-        if (p := _judge_site(site, source=source, options=options, progress=progress)) is not None
+        if (p := _judge_site(site, source=source, options=options, progress=progress, elsewhere=True)) is not None
     ]
     everyone = [*[p for p in parts if p is not None], *around]
     return [

@@ -60,8 +60,11 @@ class Findings:
         return (own.track, *(track for distance, track in sorted(near) if distance < 0.75 * gsd_m))
 
 
-def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
-    """Judge every track, apron and the rest of the site at every scene of a stack."""
+def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool = True) -> Findings:
+    """Judge every track, apron and the rest of the site at every scene of a stack.
+
+    Without `limits` the detection limits are left out, which are a good part of the work.
+    """
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
     change = measure(stack, zones, radiometry=radiometry)
@@ -70,13 +73,14 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
     yard: Yard | None = None
     looks: Looks | None = None
     trains: list[Train] = []
-    limits = np.zeros((0, len(stack.scenes)))
+    shortest = np.full((len(strips), len(stack.scenes)), np.nan)
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
         looks = judge(yard)
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
-        limits = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
+        if limits:
+            shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     blocked = zones.tracks | zones.sheds | zones.exclude
     aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked)
     patches = patches_of(change, stack, site)
@@ -88,7 +92,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
         strips=strips,
         looks=looks,
         trains=tuple(trains),
-        limits_m=limits,
+        limits_m=shortest,
         aprons=tuple(aprons),
         patches=tuple(patches),
         change=change,

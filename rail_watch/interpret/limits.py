@@ -12,10 +12,14 @@ from rail_watch.interpret.looks import KNEE, Looks
 from rail_watch.interpret.segments import shortest_train_m, weighed
 from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
 from rail_watch.interpret.evidence import shadow_band
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
 
 INSERTIONS = 40
 """Trains put into each look; the limit is the length that nine in ten of them need."""
+LONGEST_FINE_M = 120.0
+LONGEST_GSDS = 60
+"""Trains longer than this, in metres or GSDs, are not tried: what would hide them would hide everything."""
 PIECE_M = 12.0
 """A train is built of pieces this long, each of a colour of its own."""
 
@@ -31,30 +35,28 @@ def detection_limits(
     limits = np.full((len(yard.strips), yard.times), np.nan)
     threshold = looks.null.threshold(false_alarm_rate)
     for t, model in enumerate(models):
-        if model is None:
+        if model is None or not np.isfinite(looks.statistic[:, t]).any():
             continue
-        for k in range(len(yard.strips)):
-            if not np.isfinite(looks.statistic[k, t]):
-                continue
+        evidence = _evidence(yard, looks, model, t)
+        if evidence is None:
+            continue
+        for k in np.flatnonzero(np.isfinite(looks.statistic[:, t])):
             needed = KNEE * np.sinh((threshold + looks.correction[k, t]) / KNEE) * looks.spread[t] + looks.centre[t]
-            limits[k, t] = _limit(yard, model, (k, t), looks.visible[k][t], float(needed))
+            lengths = _lengths_needed(evidence, yard.strips[k].step_m, yard.gsd_m, float(needed))
+            # A stretch shorter than half the shortest train is never called one, however plain.
+            limit = max(float(np.quantile(lengths, 0.9, method="higher")), 0.5 * shortest_train_m(yard.gsd_m))
+            limits[k, t] = limit if limit <= yard.strips[k].line.length else np.nan
     return limits
 
 
-def _limit(yard: Yard, model: SceneModel, place: tuple[int, int], visible: NDArray[np.bool_], needed: float) -> float:
-    k, t = place
-    strip = yard.strips[k]
-    rng = np.random.default_rng([k, t])
-    free = np.flatnonzero(visible & ~yard.occupied[k][t])
-    if len(free) * strip.step_m < shortest_train_m(yard.gsd_m):
-        free = np.flatnonzero(visible)
-    if len(free) * strip.step_m < shortest_train_m(yard.gsd_m):
-        return float("nan")
-    evidence = _inserted(yard, residual_at(yard, model, k, t), place, free, rng)
-    lengths = _lengths_needed(evidence, strip.step_m, yard.gsd_m, needed)
-    # A stretch shorter than half the shortest train is never called one, however plain.
-    limit = max(float(np.quantile(lengths, 0.9, method="higher")), 0.5 * shortest_train_m(yard.gsd_m))
-    return limit if np.isfinite(limit) and limit <= strip.line.length else float("nan")
+def _evidence(yard: Yard, looks: Looks, model: SceneModel, t: int) -> NDArray[np.float32] | None:
+    """Evidence along trains inserted into the track that shows most empty ground at a scene; None where none does."""
+    free = [np.flatnonzero(v[t] & ~o[t]) for v, o in zip(looks.visible, yard.occupied, strict=True)]
+    metres = [len(f) * s.step_m for f, s in zip(free, yard.strips, strict=True)]
+    k = int(np.argmax(metres))
+    if metres[k] < shortest_train_m(yard.gsd_m):
+        return None
+    return _inserted(yard, residual_at(yard, model, k, t), (k, t), free[k], np.random.default_rng([k, t]))
 
 
 def _inserted(
@@ -63,7 +65,8 @@ def _inserted(
     """(INSERTIONS, N) evidence along trains laid over empty stretches of the scene."""
     k, t = place
     strip, sun, shade = yard.strips[k], yard.suns[k][t], yard.shade[t]
-    steps = int(round(240.0 / strip.step_m)) if yard.gsd_m <= 1.3 else int(round(80 * yard.gsd_m / strip.step_m))
+    longest = LONGEST_FINE_M if yard.gsd_m <= FINE_GSD_M else LONGEST_GSDS * yard.gsd_m
+    steps = int(round(longest / strip.step_m))
     piece = max(int(round(PIECE_M / strip.step_m)), 1)
     pieces = -(-steps // piece)
     blur = 0.5 * yard.gsd_m
