@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import isfinite
 
 from rail_watch.interpret.signature import Signature, match
 from rail_watch.observe.records import Observation, SceneRecord
 
 MEMORY = timedelta(days=30)
 """A train is looked for again among those seen in this time before."""
-SAME_TRAIN_P = 0.01
+SAME_TRAIN_P = 0.05
 """Two trains are said to appear the same when different trains would look this alike less often than this."""
 SAME_PLACE = 0.6
 """Overlap (intersection over union) from which something counts as standing where it stood."""
@@ -69,7 +70,9 @@ def _same_train(
         for other, theirs in earlier
         if theirs is not None and item.when - other.when <= MEMORY and other.when < item.when
     ]
-    matches = [(match(signature, theirs, pool), other) for other, theirs in candidates]
+    # Trains too short to have a signature are no trials; every other comparison made is allowed for (Bonferroni).
+    compared = [(match(signature, theirs, pool), other) for other, theirs in candidates]
+    matches = [(m, other) for m, other in compared if isfinite(m.score)]
     if not matches:
         return None
     # Of several looks at the same train the latest is named: they all match.
