@@ -124,6 +124,32 @@ def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, sigma
     return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float32)
 
 
+def unknown_cover(
+    r: Residual, others: Others, across_m: NDArray[np.float64], *, sigma: float, resolution: tuple[float, float]
+) -> Array:
+    """(S,) probability that something wide and bright (a wisp of cloud, a patch of snow) lies over the track.
+
+    A railcar ends at its sides. What brightens the ground on both sides of the footprint too is no railcar.
+    """
+    gsd_m, step_m = resolution
+    low = HALF_WIDTH_M + 0.8 * gsd_m
+    high = low + max(1.5, gsd_m)
+    sides = []
+    for side in (1, -1):
+        index = np.flatnonzero((side * across_m >= low) & (side * across_m <= high))
+        if len(index) == 0:
+            return np.full(len(r.valid), 0.005, dtype=np.float32)
+        part, around = _columns(r, others, index)
+        one = np.ones(part.valid.shape, dtype=np.float32)
+        gain = log_density(part, one, around.shade, sigma=sigma)
+        gain -= log_density(part, around.cover, around.shade, sigma=sigma)
+        brighter = (part.z * part.lit).sum(axis=0) > 0
+        gain = np.where(part.valid & brighter, np.clip(gain, -3, 3), -1.0).mean(axis=1)
+        sides.append(ndimage.uniform_filter1d(gain, max(1, round(3 / step_m))))
+    logit = -5 + 4 * np.clip(np.minimum(*sides), -0.5, 2.5)
+    return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float32)
+
+
 def train_evidence(
     r: Residual,
     others: Others,
@@ -158,6 +184,9 @@ def train_evidence(
         chance = unknown_shade(r, across_m, sun, sigma=sigma, step_m=step_m)[:, None]
         shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), sigma=sigma)
         empty = np.logaddexp(empty + np.log1p(-chance), shaded + np.log(chance))
+    covered = unknown_cover(r, others, across_m, sigma=sigma, resolution=resolution)[:, None]
+    wide = log_density(part, np.ones_like(around.cover), around.shade, sigma=sigma)
+    empty = np.logaddexp(empty + np.log1p(-covered), wide + np.log(covered))
     per_sample = (1.3 * gsd_m) ** 2 / (step_m * (across_m[1] - across_m[0]))
     scores = []
     for band in bands:
