@@ -28,7 +28,7 @@ def local_crs(lon: float, lat: float) -> str:
 
     Lengths are exact to better than 1e-6 within 10 km of the centre.
     """
-    return f"+proj=tmerc +lat_0={lat:.9f} +lon_0={lon:.9f} +k=1 +x_0=0 +y_0=0 +ellps=WGS84 +units=m +type=crs"
+    return f"+proj=tmerc +lat_0={lat:.9f} +lon_0={lon:.9f} +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +type=crs"
 
 
 @dataclass(frozen=True)

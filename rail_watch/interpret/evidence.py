@@ -184,9 +184,10 @@ def train_evidence(
         chance = unknown_shade(r, across_m, sun, sigma=sigma, step_m=step_m)[:, None]
         shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), sigma=sigma)
         empty = np.logaddexp(empty + np.log1p(-chance), shaded + np.log(chance))
-    covered = unknown_cover(r, others, across_m, sigma=sigma, resolution=resolution)[:, None]
-    wide = log_density(part, np.ones_like(around.cover), around.shade, sigma=sigma)
-    empty = np.logaddexp(empty + np.log1p(-covered), wide + np.log(covered))
+    if fine:
+        covered = unknown_cover(r, others, across_m, sigma=sigma, resolution=resolution)[:, None]
+        wide = log_density(part, np.ones_like(around.cover), around.shade, sigma=sigma)
+        empty = np.logaddexp(empty + np.log1p(-covered), wide + np.log(covered))
     per_sample = (1.3 * gsd_m) ** 2 / (step_m * (across_m[1] - across_m[0]))
     scores = []
     for band in bands:

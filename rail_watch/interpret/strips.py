@@ -86,8 +86,9 @@ def positions(
 
 def row_col_of(where: NDArray[np.float64], frame: str, grid: Grid) -> NDArray[np.float64]:
     """(…, 2) local-frame metres to (…, 2) fractional (row, column) of a grid."""
-    x, y = transformer(frame, grid.crs).transform(where[..., 0], where[..., 1])
-    return grid.row_col(np.stack([x, y], axis=-1))
+    # By way of longitude and latitude, as the file's own lines go: no other datum shift may be chosen.
+    lon, lat = transformer(frame, WGS84).transform(where[..., 0], where[..., 1])
+    return grid.from_lonlat(np.stack([lon, lat], axis=-1))
 
 
 def _sample(stack: Stack, where: NDArray[np.float64]) -> tuple[Array, NDArray[np.uint8]]:
