@@ -127,7 +127,7 @@ def _posterior(window: _Window, baseline: Array, t: int, *, radiometry: Radiomet
     sample = difference[:, ground & window.inside] if (ground & window.inside).sum() > 60 else difference[:, ground]
     covariance = robust_covariance(sample.T[:: max(1, sample.shape[1] // 20_000)].astype(np.float64))
     transform, colour = noise_units(covariance + np.diag((0.012 * level) ** 2), level)
-    lit = np.maximum(predicted - radiometry.dark[t][:, None, None], 0)
+    lit = np.where(known, np.maximum(predicted - radiometry.dark[t][:, None, None], 0), 0)
     r = Residual(
         np.tensordot(transform, difference, axes=1).astype(np.float32),
         np.tensordot(transform, lit, axes=1).astype(np.float32),

@@ -21,6 +21,8 @@ Array = NDArray[np.float32]
 
 TAIL = 5.0
 """Degrees of freedom of the Student-t: real ground has more outliers than a Gaussian."""
+SHADED_GSD_M = 5.0
+"""Up to this GSD the ground beside a track has pixels that tell whether it lies in shadow."""
 CLIP = 6.0
 """No single sample says more than this."""
 
@@ -107,13 +109,17 @@ def _sheared(values: Array, across_m: NDArray[np.float64], sun: Sun, step_m: flo
     return out
 
 
-def unknown_shade(r: Residual, across_m: NDArray[np.float64], sun: Sun, *, sigma: float, step_m: float) -> Array:
+def unknown_shade(
+    r: Residual, across_m: NDArray[np.float64], sun: Sun, *, sigma: float, resolution: tuple[float, float]
+) -> Array:
     """(S,) probability that the track lies in the shadow of something not known, from the ground on its sunward side.
 
     A shadow that reaches the footprint has crossed the gap beside it first; a dark railcar leaves that gap sunlit.
     """
+    gsd_m, step_m = resolution
     toward = -sun.side * across_m
-    index = np.flatnonzero((toward >= HALF_WIDTH_M + 0.3) & (toward <= HALF_WIDTH_M + 1.8))
+    low = HALF_WIDTH_M + max(0.3, 0.8 * gsd_m - 0.1)
+    index = np.flatnonzero((toward >= low) & (toward <= low + max(1.5, gsd_m)))
     if sun.side == 0 or len(index) == 0:
         return np.full(len(r.valid), 0.02, dtype=np.float32)
     part = Residual(r.z[..., index], r.lit[..., index], r.fall[..., index], r.valid[:, index], r.colour)
@@ -180,8 +186,8 @@ def train_evidence(
     part, around = _columns(r, others, used)
     fine = gsd_m <= 1.3
     empty = log_density(part, around.cover, around.shade, sigma=sigma)
-    if fine:
-        chance = unknown_shade(r, across_m, sun, sigma=sigma, step_m=step_m)[:, None]
+    if gsd_m <= SHADED_GSD_M:
+        chance = unknown_shade(r, across_m, sun, sigma=sigma, resolution=resolution)[:, None]
         shaded = log_density(part, around.cover, np.maximum(around.shade, 1.0), sigma=sigma)
         empty = np.logaddexp(empty + np.log1p(-chance), shaded + np.log(chance))
     if fine:
