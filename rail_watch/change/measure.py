@@ -52,7 +52,9 @@ def _reduced(stack: Stack, factor: int) -> tuple[Grid, Array, NDArray[np.bool_]]
     cut = np.where(clear[:, None], stack.pixels, 0)[..., : rows * factor, : cols * factor]
     count = clear[:, : rows * factor, : cols * factor].reshape(len(clear), rows, factor, cols, factor).sum(axis=(2, 4))
     sums = cut.reshape(*cut.shape[:2], rows, factor, cols, factor).sum(axis=(3, 5))
-    grid = Grid(stack.grid.crs, stack.grid.transform * Affine.scale(factor), (rows, cols))
+    t = stack.grid.transform
+    larger = Affine(t.a * factor, t.b * factor, t.c, t.d * factor, t.e * factor, t.f)
+    grid = Grid(stack.grid.crs, larger, (rows, cols))
     values = sums / np.maximum(count, 1)[:, None]
     return grid, values.astype(np.float32), count >= 0.75 * factor**2
 

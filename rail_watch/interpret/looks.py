@@ -126,11 +126,14 @@ def judge(yard: Yard) -> Looks:
     scales[:, 1] = np.sqrt(scales[:, 1] * typical[1])
     statistic, empties = np.full(shape, np.nan), np.full(shape, np.nan)
     fraction, metres = np.zeros(shape), np.zeros(shape)
+    even = np.zeros(shape, dtype=bool)
     for k, strip in enumerate(yard.strips):
         for t in range(yard.times):
             fraction[k, t] = float(visible[k][t].mean())
             raw = window_statistic(yard.score[k][t], visible[k][t], strip.step_m, gsd_m=yard.gsd_m)
             statistic[k, t] = standardised(raw, scales[t])
+            # Evidence that does not reach even odds over one train's length is no train, whatever else it is.
+            even[k, t] = raw > 0
             raw, metres[k, t] = _free_statistic(yard, k, t, visible[k][t])
             enough = metres[k, t] >= 3 * shortest_train_m(yard.gsd_m)
             empties[k, t] = standardised(raw, scales[t]) if enough else np.nan
@@ -141,6 +144,8 @@ def judge(yard: Yard) -> Looks:
     empties -= _length_correction(metres)
     taken = np.array([[o.any() for o in occupied] for occupied in yard.occupied])
     known = np.isfinite(statistic)
+    empties = np.where(taken & ~even, statistic, empties)
+    taken &= even
     null = fit_null(empties[np.isfinite(empties)], statistic[known & taken], prior=PRIOR_NULL)
     p_value = np.full(shape, np.nan)
     p_value[known] = null.p_value(statistic[known])

@@ -131,7 +131,7 @@ def _ends(yard: Yard, k: int, t: int, run: tuple[int, int]) -> tuple[float, floa
 
 def end_error_m(gsd_m: float) -> float:
     """Standard error of one end of a train, measured on random yards (see docs/method.md)."""
-    return 0.35 + 0.45 * gsd_m
+    return 0.6 + 1.0 * gsd_m
 
 
 __all__ = ["Train", "trains_of"]
