@@ -1,4 +1,4 @@
-"""The main job on real pixels: Sentinel-2 over a Romanian forest with felling, clouds and all (SCL beside the bands)."""
+"""The main job on real pixels: Sentinel-2 over a Romanian forest with felling and clouds (SCL beside the bands)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,12 @@ from rail_watch.interpret.strips import positions, row_col_of
 
 @pytest.mark.parametrize(
     ("crs", "lon", "lat"),
-    [("EPSG:27700", -2.82, 52.235), ("EPSG:32652", 130.61, 42.42), ("EPSG:31370", 4.4, 50.8), ("EPSG:2193", 174.8, -41.2)],
+    [
+        ("EPSG:27700", -2.82, 52.235),
+        ("EPSG:32652", 130.61, 42.42),
+        ("EPSG:31370", 4.4, 50.8),
+        ("EPSG:2193", 174.8, -41.2),
+    ],
 )
 def test_the_middle_of_a_strip_is_the_line_itself(crs: str, lon: float, lat: float) -> None:
     x, y = transformer(WGS84, crs).transform(lon, lat)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import disk, reconstruction
+from skimage.morphology import reconstruction
 
 from rail_watch.change.measure import ChangeMap
 from rail_watch.imagery.scene import Quality
@@ -27,6 +27,12 @@ DARK_RADIUS_M = 12.0
 """Radius of the disk that must fit into a patch: wider than a train with its shadow, or than a shed's."""
 
 
+def disk(radius: int) -> Mask:
+    """Return a disk of this radius in pixels as a structuring element."""
+    rows, cols = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return np.asarray(rows**2 + cols**2 <= radius**2, dtype=bool)
+
+
 def _opened(mask: Mask, seed_radius_px: float, wide: Mask) -> Mask:
     """Keep the parts of `wide` that hold a disk lying in `mask`."""
     radius = max(round(seed_radius_px), 1)
@@ -36,7 +42,8 @@ def _opened(mask: Mask, seed_radius_px: float, wide: Mask) -> Mask:
     seed = ndimage.binary_dilation(seed, disk(radius))[radius:-radius, radius:-radius]
     if not seed.any():
         return np.zeros_like(mask)
-    return np.asarray(reconstruction(seed & wide, wide) > 0) & ndimage.binary_dilation(seed, disk(radius + 1))
+    grown = reconstruction(seed & wide, wide) > 0  # type: ignore[no-untyped-call]
+    return np.asarray(grown & ndimage.binary_dilation(seed, disk(radius + 1)), dtype=bool)
 
 
 def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:

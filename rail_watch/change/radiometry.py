@@ -39,7 +39,11 @@ def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:
     share = clear.mean(axis=(1, 2)) / max(float(clear.mean(axis=(1, 2)).max()), 1e-9)
     if len(clear) < 3:
         return int(np.argmax(share))
-    thin = (slice(None), slice(None, None, max(1, clear.shape[1] // 150)), slice(None, None, max(1, clear.shape[2] // 150)))
+    thin = (
+        slice(None),
+        slice(None, None, max(1, clear.shape[1] // 150)),
+        slice(None, None, max(1, clear.shape[2] // 150)),
+    )
     seen = clear[thin].reshape(len(clear), -1)
     values = np.nan_to_num(stack.pixels.mean(axis=1))[thin].reshape(len(clear), -1)
     likeness = np.zeros((len(clear), len(clear)))

@@ -35,7 +35,7 @@ class CarCount:
     """Positions along the train of the cuts between cars, its two ends included; empty where cars cannot be seen."""
 
 
-def length_prior(lengths_m: Array) -> Array:
+def length_prior(lengths_m: NDArray[np.floating]) -> Array:
     """Log prior of one car's length over couplers."""
     peaks = sum(np.exp(-0.5 * ((lengths_m - p) / 0.6) ** 2) / 0.6 for p in PITCH_M) / len(PITCH_M)
     broad = np.exp(-0.5 * ((lengths_m - 15.0) / 4.0) ** 2) / 4.0

@@ -42,7 +42,7 @@ class Shade:
 
 @dataclass(frozen=True)
 class Residual:
-    """One strip at one scene, in the scene's noise units and rotated so that noise is 1 and railcar colours diagonal."""
+    """One strip at one scene in noise units, rotated so that noise is 1 and railcar colours diagonal."""
 
     z: Array
     """(B, S, O) observed minus predicted for sunlit empty ground."""

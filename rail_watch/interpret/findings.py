@@ -18,14 +18,15 @@ from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
+from rail_watch.interpret.rounds import solve
 from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
 from rail_watch.interpret.trains import Train, trains_of
-from rail_watch.interpret.yard import Yard, make_yard, solve
+from rail_watch.interpret.yard import Yard, make_yard
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import zones_of
 
 CLOUD_EDGE_M = 15.0
-"""Ground this near to flagged cloud or its shadow is not judged: edges of cloud are thin, and masks stop short of them."""
+"""Ground this near to flagged cloud or its shadow is not judged: clouds have thin edges, which masks miss."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rail_watch.interpret.evidence import Residual, Others, train_evidence
+from rail_watch.interpret.evidence import Others, Residual, shadow_band, train_evidence
 from rail_watch.interpret.looks import KNEE, Looks
 from rail_watch.interpret.segments import shortest_train_m, weighed
 from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
-from rail_watch.interpret.evidence import shadow_band
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, residual_at
 
@@ -40,7 +39,7 @@ def detection_limits(
         evidence = _evidence(yard, looks, model, t)
         if evidence is None:
             continue
-        for k in np.flatnonzero(np.isfinite(looks.statistic[:, t])):
+        for k in np.flatnonzero(np.isfinite(looks.statistic[:, t])).tolist():
             needed = KNEE * np.sinh((threshold + looks.correction[k, t]) / KNEE) * looks.spread[t] + looks.centre[t]
             lengths = _lengths_needed(evidence, yard.strips[k].step_m, yard.gsd_m, float(needed))
             # A stretch shorter than half the shortest train is never called one, however plain.

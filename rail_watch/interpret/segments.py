@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-
 COUPLING_M = 3.0
 """Dips shorter than half of this, over the couplings between cars, are smoothed away."""
 END_CAR_M = 16.0

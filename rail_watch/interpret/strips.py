@@ -15,8 +15,8 @@ from shapely import LineString
 from rail_watch.aoi.site import Bridge, Site, Track
 from rail_watch.grid import WGS84, Grid, transformer
 from rail_watch.imagery.scene import Quality
-from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.regrid import filled
+from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
 Array = NDArray[np.float32]
@@ -131,7 +131,7 @@ def make_strip(stack: Stack, site: Site, item: Track | Bridge, *, line: LineStri
     count = max(int(np.floor(used.length / step)), 2)
     along = (np.arange(count) + 0.5) * (used.length / count)
     half = int(round(reach / step_across))
-    across = np.arange(-half, half + 1) * step_across
+    across = np.arange(-half, half + 1, dtype=np.float64) * np.float64(step_across)
     where, heading = positions(used, along, across)
     pixels, quality = _sample(stack, row_col_of(where, frame, stack.grid))
     roofs = [reproject(shed.polygon, WGS84, frame) for shed in site.sheds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from rail_watch.interpret.yard import SceneModel, Yard, residual_at
 Array = NDArray[np.float32]
 
 COUPLED_M = 4.0
-"""Stretches nearer than this (or two and a half pixels) are one train: couplings are shorter than a metre and a half."""
+"""Stretches nearer than this (or two and a half pixels) are one train: couplings are far shorter."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Train:
 
     @property
     def length_m(self) -> float:
+        """Length along the track."""
         return self.end_m - self.start_m
 
 
@@ -81,7 +83,11 @@ def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, 
 def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[tuple[int, int], float]]:
     strip = yard.strips[k]
     gap = max(COUPLED_M, 2.5 * yard.gsd_m)
-    runs = _merged(segments(yard.score[k][t], looks.visible[k][t], strip.step_m, gsd_m=yard.gsd_m, level=yard.level[t]), strip.step_m, gap_m=gap)
+    runs = _merged(
+        segments(yard.score[k][t], looks.visible[k][t], strip.step_m, gsd_m=yard.gsd_m, level=yard.level[t]),
+        strip.step_m,
+        gap_m=gap,
+    )
     judged = [(run, _segment_p(yard, looks, k, t, run)) for run in runs]
     passing = [(run, p) for run, p in judged if p < rate]
     if passing:
@@ -112,11 +118,7 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
     count = count_cars(profile, strip.step_m)
     raw = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
     cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
-    colours = tuple(
-        tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1))
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-        if b > a
-    )
+    colours = tuple(tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1)) for a, b in pairwise(cuts) if b > a)
     return Train(k, t, start, end, float(sigma), p_value, height, count, colours)
 
 

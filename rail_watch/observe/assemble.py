@@ -21,11 +21,10 @@ from rail_watch.interpret.looks import LEAST_VISIBLE
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
-from rail_watch.observe.records import ApronLook, Car, Observation, SceneRecord, TrackLook, Visibility
+from rail_watch.observe.records import ApronLook, Car, Kind, Observation, SceneRecord, TrackLook, Visibility
 from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
-
 
 CLEARLY_EMPTY = 0.3
 """A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
@@ -106,11 +105,9 @@ def apron_looks(states: Sequence[ApronState], t: int) -> tuple[ApronLook, ...]:
 
 def unseen_rows(site: Site, reason: str) -> tuple[TrackLook, ...]:
     """Rows of a scene in which nothing could be judged."""
-    return tuple(
-        TrackLook(item.id, "not-visible", 0.0, "unknown", None, None, reason, role)
-        for items, role in ((site.tracks, "track"), (site.bridges, "bridge"))
-        for item in items
-    )
+    tracks = [TrackLook(t.id, "not-visible", 0.0, "unknown", None, None, reason, "track") for t in site.tracks]
+    decks = [TrackLook(b.id, "not-visible", 0.0, "unknown", None, None, reason, "bridge") for b in site.bridges]
+    return (*tracks, *decks)
 
 
 def skipped_scene(ref: SceneRef, site: Site, *, sensor: str, reason: str) -> SceneRecord:
@@ -247,7 +244,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
 def _area_observation(
     site: Site, ref: SceneRef, item: Pile | Patch, *, apron: str | None, interval: tuple[float, float] | None
 ) -> Observation:
-    kind = "cargo" if apron is not None else "change"
+    kind: Kind = "cargo" if apron is not None else "change"
     centre = item.polygon.centroid
     return Observation(
         id=observation_id(kind, site.id, ref.id, apron or "", f"{centre.x:.6f}", f"{centre.y:.6f}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rail_watch.aoi.site import Site
+from rail_watch.aoi.site import Area, Bridge, Site, Track
 from rail_watch.observe.records import Observation, SceneRecord
 
 
@@ -16,12 +16,14 @@ def stamp(when: datetime) -> str:
 
 def names_of(site: Site) -> Mapping[str, str]:
     """Id to name of every track, deck and apron."""
-    return {item.id: item.name or item.id for item in (*site.tracks, *site.bridges, *site.aprons)}
+    items: list[Track | Bridge | Area] = [*site.tracks, *site.bridges, *site.aprons]
+    return {item.id: item.name or item.id for item in items}
 
 
 def _inline(name: str) -> str:
     """Name for the middle of a sentence: "Track 2" becomes "track 2", a proper name stays."""
-    return name[0].lower() + name[1:] if name.split(" ")[0] in ("Track", "Apron", "The", "Station", "Siding") else name
+    common = ("Track", "Apron", "The", "Station", "Siding")
+    return name[0].lower() + name[1:] if name.split(" ", maxsplit=1)[0] in common else name
 
 
 def _cars(item: Observation) -> str:
