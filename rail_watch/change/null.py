@@ -18,9 +18,6 @@ Array = NDArray[np.float64]
 
 BODY = 0.75
 """Share of the law described by ranks; the rest by the tail."""
-HEAVIER = 2.0
-"""The tail that counts, past one look in a hundred, falls off half as fast as the one that can be measured, past one in
-four: stains, shadows and wisps of cloud come at all strengths. Measured on random yards (docs/method.md)."""
 PRIOR_LOOKS = 8.0
 """The prior counts as much as this many empty looks."""
 
@@ -59,7 +56,7 @@ def _prior_sample(prior: tuple[float, float], count: int) -> Array:
     return np.asarray(prior[0] - prior[1] * np.log(-np.log(ranks)))
 
 
-def _law(values: Array, weights: Array, prior: tuple[float, float]) -> TailNull:
+def _law(values: Array, weights: Array, prior: tuple[float, float], heavier: float) -> TailNull:
     extra = _prior_sample(prior, 16)
     everything = np.concatenate([values, extra])
     weight = np.concatenate([weights, np.full(16, PRIOR_LOOKS / 16)])
@@ -75,7 +72,7 @@ def _law(values: Array, weights: Array, prior: tuple[float, float]) -> TailNull:
     return TailNull(
         np.maximum.accumulate(body + np.arange(len(body)) * 1e-9),
         np.concatenate([[0.0], level[keep], [BODY]]),
-        HEAVIER * max(excess, 0.3 * prior[1]),
+        heavier * max(excess, 0.3 * prior[1]),
         float(weights.sum()),
     )
 
@@ -86,7 +83,7 @@ def _density(law: TailNull, values: Array) -> Array:
     return np.asarray((1 - BODY) / law.scale * np.exp(-np.minimum(excess / law.scale, 680)))
 
 
-def fit_null(empty: Array, doubtful: Array, *, prior: tuple[float, float]) -> TailNull:
+def fit_null(empty: Array, doubtful: Array, *, prior: tuple[float, float], heavier: float = 1.0) -> TailNull:
     """Fit the law of empty track.
 
     Parameters
@@ -94,10 +91,11 @@ def fit_null(empty: Array, doubtful: Array, *, prior: tuple[float, float]) -> Ta
     empty : (n,) statistics of stretches taken for empty.
     doubtful : (m,) statistics of looks at which something may stand.
     prior : location and scale of the Gumbel law expected before anything is seen.
+    heavier : by how much the far tail, which decides, falls off more slowly than the near one, which can be measured.
     """
     values = np.concatenate([empty, doubtful])
     weights = np.concatenate([np.ones(len(empty)), np.full(len(doubtful), 0.05)])
-    law = _law(values, weights, prior)
+    law = _law(values, weights, prior, heavier)
     share = 0.5
     for _ in range(40):
         # What may stand there shows anything above the body, evenly as far as we know.
@@ -109,7 +107,7 @@ def fit_null(empty: Array, doubtful: Array, *, prior: tuple[float, float]) -> Ta
         first = 0.95 * null / (0.95 * null + 0.05 * other + 1e-300)
         new = np.concatenate([first[: len(empty)], member[len(empty) :]])
         share = float(np.clip((member[len(empty) :].sum() + 1) / (len(doubtful) + 2), 0.02, 0.98))
-        law = _law(values, new, prior)
+        law = _law(values, new, prior, heavier)
         if np.abs(new - weights).max(initial=0) < 1e-4:
             break
         weights = new

@@ -11,6 +11,7 @@ from scipy import ndimage
 from rail_watch.change.null import TailNull, fit_null
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.segments import shortest_train_m, weighed, window_statistic
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import Yard, visible_steps
 
 PRIOR_NULL = (3.0, 0.8)
@@ -22,6 +23,9 @@ SURE = 8.0
 empty track is not noise but stains and shadows, and the unit is a share of the way to even odds."""
 KNEE = 8.0
 """Statistics grow linearly up to about this, logarithmically beyond."""
+HEAVIER_FINE, HEAVIER_COARSE = 2.0, 1.2
+"""The far tail of empty track falls off more slowly than the near one: stains, shadows and wisps of cloud come at all
+strengths, and fine pixels show more of them. Measured on random yards (docs/method.md)."""
 TYPICAL_TRACK_M = 400.0
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
@@ -146,7 +150,8 @@ def judge(yard: Yard) -> Looks:
     known = np.isfinite(statistic)
     empties = np.where(taken & ~even, statistic, empties)
     taken &= even
-    null = fit_null(empties[np.isfinite(empties)], statistic[known & taken], prior=PRIOR_NULL)
+    heavier = HEAVIER_FINE if yard.gsd_m <= FINE_GSD_M else HEAVIER_COARSE
+    null = fit_null(empties[np.isfinite(empties)], statistic[known & taken], prior=PRIOR_NULL, heavier=heavier)
     p_value = np.full(shape, np.nan)
     p_value[known] = null.p_value(statistic[known])
     reason = [
