@@ -23,6 +23,8 @@ Array = NDArray[np.float32]
 
 FINE_GSD_M = 1.3
 """Up to this GSD a railcar is at least two pixels wide and has an inside, edges and a shadow of its own."""
+MIDDLE_GSD_M = 6.0
+"""Up to this GSD a track has pixels of its own; beyond it shares them with its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,10 @@ class Strip:
 
 
 def steps_for(gsd_m: float) -> tuple[float, float, float]:
-    """Spacing along, spacing across and reach to either side, in metres, for a GSD."""
+    """Spacing along, spacing across and reach to either side, in metres: one layout for each class of GSD."""
     if gsd_m <= FINE_GSD_M:
-        step = max(0.5, gsd_m)
-        return step, step, 13.0
-    return gsd_m / 2, gsd_m / 2, max(15.0, 3 * gsd_m)
+        return 0.5, 1.0, 13.0
+    return (1.5, 1.5, 15.0) if gsd_m <= MIDDLE_GSD_M else (5.0, 5.0, 30.0)
 
 
 def positions(
@@ -119,6 +120,18 @@ def _sample(stack: Stack, where: NDArray[np.float64]) -> tuple[Array, NDArray[np
     return pixels, quality
 
 
+def _halves(line: LineString, along_m: NDArray[np.float64], across_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, 2 O, 2) two points for each offset, a quarter of the spacing to either side of it."""
+    quarter = 0.25 * (across_m[1] - across_m[0])
+    return positions(line, along_m, np.stack([across_m - quarter, across_m + quarter], axis=1).ravel())[0]
+
+
+def _averaged(pixels: Array, quality: NDArray[np.uint8]) -> tuple[Array, NDArray[np.uint8]]:
+    """Average pairs across the track; what either of them is but clear, both are."""
+    first, second = quality[..., ::2], quality[..., 1::2]
+    return 0.5 * (pixels[..., ::2] + pixels[..., 1::2]), np.where(first == Quality.CLEAR, second, first)
+
+
 def make_strip(stack: Stack, site: Site, item: Track | Bridge, *, line: LineString | None = None) -> Strip:
     """Sample one track of the site from every scene of the stack.
 
@@ -133,7 +146,10 @@ def make_strip(stack: Stack, site: Site, item: Track | Bridge, *, line: LineStri
     half = int(round(reach / step_across))
     across = np.arange(-half, half + 1, dtype=np.float64) * np.float64(step_across)
     where, heading = positions(used, along, across)
-    pixels, quality = _sample(stack, row_col_of(where, frame, stack.grid))
+    if stack.gsd_m <= FINE_GSD_M:
+        pixels, quality = _averaged(*_sample(stack, row_col_of(_halves(used, along, across), frame, stack.grid)))
+    else:
+        pixels, quality = _sample(stack, row_col_of(where, frame, stack.grid))
     roofs = [reproject(shed.polygon, WGS84, frame) for shed in site.sheds]
     centre = where[:, half]
     roofed = np.zeros(count, dtype=bool)
