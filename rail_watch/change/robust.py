@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rail_watch.prepare.order import sort_rows
+
 Array = NDArray[np.float32]
 
 MAD_TO_SIGMA = 1.4826
+CHUNK = 8192
+"""So many medians are taken at once: the sort stays in the processor's cache."""
+SHARES = 2**28
+"""The largest weight at a place, as a whole number."""
+MASK = np.int64(2**29 - 1)
+"""The bits of a float64 that a float32 leaves 0."""
 FIT_SAMPLE = 6000
 """Points a line is fitted to: gains come out good to a thousandth."""
 
@@ -25,15 +35,41 @@ def weighted_median(values: Array, weights: Array) -> Array:
     (…) float32, NaN where no weight is left. Between the two values that share the middle their mean is taken,
     so equal weights give the usual median.
     """
-    weights = np.where(np.isfinite(values), weights, 0).astype(np.float32)
-    order = np.argsort(np.where(np.isfinite(values), values, np.inf), axis=0)
-    ordered = np.take_along_axis(values, order, axis=0)
-    mass = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    shape = values.shape[1:]
+    flat = values.reshape(len(values), -1).astype(np.float32, copy=False)
+    mass = np.broadcast_to(weights, values.shape).reshape(flat.shape).astype(np.float32, copy=False)
+    out = np.empty(flat.shape[1], dtype=np.float32)
+    for start in range(0, len(out), CHUNK):
+        part = slice(start, start + CHUNK)
+        out[part] = _middle(flat[:, part], mass[:, part])
+    return out.reshape(shape)
+
+
+def _middle(values: Array, weights: Array) -> Array:
+    """Weighted median over the first axis of (time, n).
+
+    A float32 leaves 29 bits of a float64 unused: each weight travels there, as a share of the largest at its place,
+    so that one sort of plain numbers puts both in order.
+    """
+    known = np.isfinite(values)
+    if not known.all():
+        values, weights = np.where(known, values, np.float32(0)), np.where(known, weights, np.float32(0))
+    unit = np.float32(SHARES) / np.maximum(weights.max(axis=0), np.float32(1e-30))
+    keys = values.astype(np.float64)
+    bits = keys.view(np.int64)
+    bits |= (weights * unit).astype(np.int32)
+    sort_rows(keys)
+    mass = bits & MASK
+    bits &= ~MASK
+    # Row by row: NumPy's own running sum over a first axis walks every place by itself, at thirty times the cost.
+    for before, row in pairwise(mass):
+        np.add(row, before, out=row)
     total = mass[-1]
-    low = np.argmax(mass >= 0.5 * total * (1 - 1e-6), axis=0)
-    high = np.argmax(mass > 0.5 * total * (1 + 1e-6), axis=0)
-    first = np.take_along_axis(ordered, low[None], axis=0)[0]
-    second = np.take_along_axis(ordered, high[None], axis=0)[0]
+    play = total >> 20
+    low = (mass < (total - play) >> 1).sum(axis=0, dtype=np.uint16)
+    high = (mass <= (total + play) >> 1).sum(axis=0, dtype=np.uint16)
+    first = np.take_along_axis(keys, low[None], axis=0)[0]
+    second = np.take_along_axis(keys, np.minimum(high, len(keys) - 1)[None], axis=0)[0]
     return np.where(total > 0, 0.5 * (first + second), np.nan).astype(np.float32)
 
 
