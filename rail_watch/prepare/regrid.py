@@ -8,8 +8,17 @@ from scipy import ndimage
 
 from rail_watch.grid import Grid, transformer
 from rail_watch.imagery.scene import Quality, Scene
-from rail_watch.prepare.align import translate
+from rail_watch.prepare.align import TAPS, translate
 
+LANCZOS_PX = TAPS + 1
+"""A shifted pixel is read from no farther than this."""
+SPLINE_PX = 12
+"""A spline's coefficient owes less than a millionth to samples farther than this."""
+NOTHING = np.zeros(256, dtype=bool)
+"""By quality: nothing was measured."""
+NOTHING[[Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED]] = True
+NO_VALUE = np.where(NOTHING, np.float32(np.nan), np.float32(0))
+"""By quality: what makes NaN of a pixel where nothing was measured, and leaves the others, when added."""
 MAPPING_STEP_PX = 32
 """Spacing of the points between which a mapping between two projections is interpolated."""
 
@@ -45,14 +54,55 @@ def _mapping(source: Grid, target: Grid) -> NDArray[np.float64]:
     return np.stack([ndimage.map_coordinates(placed[..., axis], where, order=1) for axis in (0, 1)])
 
 
-def filled(values: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Replace missing values (…, row, column) by the nearest one measured, so that splines do not ring at the edge."""
+def filled(
+    values: NDArray[np.float32], missing: NDArray[np.bool_], *, reach_px: int = SPLINE_PX
+) -> NDArray[np.float32]:
+    """Continue what was measured into the gaps, so that no kernel rings at their edge.
+
+    Parameters
+    ----------
+    values : (…, row, column)
+    missing : (row, column) True in the gaps, alike for all of the leading axes.
+    reach_px : how far into a gap; farther in, where no kernel of that length reads it into a measured pixel, it is 0.
+
+    Returns
+    -------
+    (…, row, column) values with a near measured one in every missing pixel near one. Rings of pixels are added, each
+    taking its values from the ring before, so that the cost is that of the gaps' edges.
+    """
     if not missing.any():
         return values
-    if missing.all():
-        return np.zeros_like(values)
-    rows, cols = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return np.asarray(values[..., rows, cols])
+    out = np.where(missing, np.float32(0), values)
+    flat = out.reshape(-1, missing.size)
+    # A frame one pixel wide that is never open keeps neighbours from wrapping round.
+    open_ = np.pad(missing, 1).ravel()
+    width = missing.shape[1] + 2
+    at = np.flatnonzero(np.pad(~missing, 1).ravel() & _beside(open_, width))
+    for _ in range(reach_px):
+        near = np.concatenate([at - width, at - 1, at + 1, at + width])
+        chosen = np.flatnonzero(open_[near])
+        ring, first = np.unique(near[chosen], return_index=True)
+        if not len(ring):
+            break
+        flat[:, _unframed(ring, width)] = flat[:, _unframed(at[chosen[first] % len(at)], width)]
+        open_[ring] = False
+        at = ring
+    return out
+
+
+def _beside(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """True beside a True pixel of a framed mask, all in one row after the other."""
+    out = np.zeros_like(mask)
+    inner = slice(width, -width)
+    for step in (-width, -1, 1, width):
+        out[inner] |= mask[width + step : len(mask) - width + step]
+    return out
+
+
+def _unframed(at: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Where pixels of a framed image lie in the image without its frame."""
+    row, col = np.divmod(at, width)
+    return np.asarray((row - 1) * (width - 2) + col - 1)
 
 
 def regrid(
@@ -71,8 +121,10 @@ def regrid(
     -------
     pixels : (band, row, column) float32, NaN where nothing was measured.
     quality : (row, column) uint8 of `Quality`, nearest neighbour.
+
+    Both may be the scene's own arrays where there is nothing to resample: they are not to be written to.
     """
-    source = scene.pixels[[scene.bands.index(name) for name in bands]]
+    source = scene.pixels if bands == scene.bands else scene.pixels[[scene.bands.index(name) for name in bands]]
     missing: NDArray[np.bool_] = np.asarray(~np.isfinite(source).all(axis=0))
     if _same_lattice(scene.grid, grid):
         corner = scene.grid.row_col(grid.xy(np.array([0.0, 0.0]))) + np.asarray(shift_px)
@@ -98,10 +150,12 @@ def _translated(
     """Cut a window whose first pixel lies at a fractional `corner` (row, column) of the source."""
     whole = np.round(corner).astype(int)
     fraction = corner - whole
+    if np.abs(corner).max() < 1e-4 and quality.shape == shape:
+        return source, quality
     moved = source
     if np.abs(fraction).max() > 1e-4:
-        moved = translate(filled(source, missing), float(fraction[0]), float(fraction[1]))
-    pixels = np.full((len(source), *shape), np.nan, dtype=np.float32)
+        moved = translate(filled(source, missing, reach_px=LANCZOS_PX), float(fraction[0]), float(fraction[1]))
+    pixels = np.zeros((len(source), *shape), dtype=np.float32)
     out_quality = np.full(shape, int(Quality.OUTSIDE), dtype=np.uint8)
     rows = slice(max(0, -whole[0]), min(shape[0], quality.shape[0] - whole[0]))
     cols = slice(max(0, -whole[1]), min(shape[1], quality.shape[1] - whole[1]))
@@ -114,6 +168,5 @@ def _translated(
 
 
 def _masked(pixels: NDArray[np.float32], quality: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    nothing = np.isin(quality, (Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED))
-    pixels[:, nothing] = np.nan
+    pixels += NO_VALUE[quality]
     return pixels, quality

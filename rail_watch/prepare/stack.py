@@ -18,7 +18,6 @@ from rail_watch.prepare.zones import zones_of
 
 SEARCH_M = 12.0
 """Geolocation errors up to this are looked for (or three pixels, where that is more)."""
-DISPLAY_AND_CHANGE_QUALITY = (Quality.CLEAR, Quality.SNOW)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,11 @@ class Stack:
 
     def clear(self) -> NDArray[np.bool_]:
         """(time, row, column) True where the ground can be judged (clear, or flagged as snow)."""
-        return np.isin(self.quality, DISPLAY_AND_CHANGE_QUALITY)
+        return _judged(self.quality)
+
+
+def _judged(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray((quality == Quality.CLEAR) | (quality == Quality.SNOW))
 
 
 def _reference(scenes: Sequence[Scene]) -> int:
@@ -77,18 +80,18 @@ def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str) -> Stack:
     grid = scenes[reference].grid
     gsd_m = grid.metres_per_pixel()
     offsets, errors = _offsets(scenes, grid, bands, zones_of(site, grid).anchor)
-    placed = [
-        regrid(scene, grid, bands=bands, shift_px=(float(row), float(col)))
-        for scene, (row, col) in zip(scenes, offsets, strict=True)
-    ]
+    pixels = np.empty((len(scenes), len(bands), *grid.shape), dtype=np.float32)
+    quality = np.empty((len(scenes), *grid.shape), dtype=np.uint8)
+    for t, (row, col) in enumerate(offsets):
+        pixels[t], quality[t] = regrid(scenes[t], grid, bands=bands, shift_px=(float(row), float(col)))
     return Stack(
         sensor=sensor,
         grid=grid,
         gsd_m=gsd_m,
         bands=bands,
         scenes=tuple(scene.ref for scene in scenes),
-        pixels=np.stack([pixels for pixels, _ in placed]),
-        quality=np.stack([quality for _, quality in placed]),
+        pixels=pixels,
+        quality=quality,
         shift_m=offsets @ grid.jacobian_m().T,
         shift_error_m=errors * gsd_m,
     )
@@ -104,7 +107,7 @@ def _offsets(
     singles, usable = [], []
     for scene, (row, col) in zip(scenes, beforehand, strict=True):
         pixels, quality = regrid(scene, grid, bands=bands, shift_px=(float(row), float(col)))
-        seen = np.isin(quality, DISPLAY_AND_CHANGE_QUALITY) & np.isfinite(pixels).all(axis=0)
+        seen = _judged(quality) & np.isfinite(pixels).all(axis=0)
         singles.append(one_band(pixels, seen))
         usable.append(seen)
     reach = int(np.clip(np.ceil(SEARCH_M / grid.metres_per_pixel()), 3, 40))
