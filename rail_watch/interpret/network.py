@@ -65,13 +65,11 @@ def load_network(name: str) -> Network:
 
 def _along(values: Array, weights: Array, bias: Array, dilation: int) -> Array:
     """One dilated convolution along the track; beyond its ends there is nothing. values: (S, H)."""
-    taps = len(weights)
+    taps, hidden, _ = weights.shape
     reach = taps // 2 * dilation
     padded = np.pad(values, ((reach, reach), (0, 0)))
-    out = np.broadcast_to(bias, values.shape).copy()
-    for tap in range(taps):
-        out += padded[tap * dilation : tap * dilation + len(values)] @ weights[tap]
-    return out
+    beside = [padded[tap * dilation : tap * dilation + len(values)] for tap in range(taps)]
+    return np.asarray(np.concatenate(beside, axis=1) @ weights.reshape(taps * hidden, -1) + bias, dtype=np.float32)
 
 
 def apply_network(network: Network, sections: Array) -> Array:
