@@ -15,10 +15,9 @@ from rail_watch.aoi.site import Area, Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.change.robust import line_fit, robust_covariance, weighted_median
 from rail_watch.grid import WGS84, Grid
-from rail_watch.interpret.evidence import Residual, log_density
+from rail_watch.interpret.evidence import Residual, first_shade, log_density, noise_units
 from rail_watch.interpret.looks import REASONS
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import first_shade, noise_units
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, mask_of, reproject
 
@@ -87,7 +86,7 @@ def _window(stack: Stack, site: Site, area: Area, blocked: Mask) -> _Window | No
     usable = stack.clear()[(slice(None), *cut)] & np.isfinite(pixels).all(axis=1)
     inside = whole[cut] & ~blocked[cut]
     grid = stack.grid.crop(low[0], low[1], (high[0] - low[0], high[1] - low[1]))
-    shade = first_shade(stack.bands).ratio
+    shade = first_shade(stack.bands)
     return _Window(area, grid, pixels, usable, inside, shade, ~blocked[cut]) if inside.any() else None
 
 

@@ -1,7 +1,7 @@
 """Railcars of a train: where one ends and the next begins, and how sure the count is.
 
-Over a coupling one sees the ground, or the shadow between two cars: a thin line unlike both sides. Beyond it the
-colour may change. Both are turned into evidence for a boundary at each step, and all ways to cut the train into cars
+Over a coupling one sees the ground, or the shadow between two cars. The network's log odds of that at each step are
+the evidence for a boundary there, and all ways to cut the train into cars
 are summed with a prior on their lengths (a hidden semi-Markov model; Rabiner, Proc. IEEE 1989). The count is the
 median of its posterior.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, special
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -23,6 +23,10 @@ PITCH_M = (12.0, 13.9, 14.7, 16.97, 19.2, 25.0)
 PITCH_MEAN_M = 14.6
 PITCH_SIGMA_M = 1.5
 """Mean pitch of a train whose cars cannot be told apart, and how it varies from train to train."""
+
+
+USUAL_ODDS = 2.0
+"""Minus the log odds that a step inside a train shows a gap, before it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -42,51 +46,24 @@ def length_prior(lengths_m: NDArray[np.floating]) -> Array:
     return np.asarray(np.log(0.5 * peaks + 0.5 * broad + 1e-4))
 
 
-def boundary_evidence(profile: Array, step_m: float) -> Array:
-    """(S,) log-likelihood ratio of a coupling at each step, from the colours along the roof line.
-
-    Parameters
-    ----------
-    profile : (B, S) colour along the train in noise units, averaged over the middle of its width.
-    """
-    reach = max(1, round(1.5 / step_m))
-    padded = np.pad(profile, ((0, 0), (reach, reach)), mode="edge")
-    before, after = padded[:, : -2 * reach], padded[:, 2 * reach :]
-    # Unlike both sides: the smaller of the two differences counts, so that a plain colour step is no gap.
-    to_before = np.linalg.norm(profile - before, axis=0)
-    to_after = np.linalg.norm(profile - after, axis=0)
-    gap = np.minimum(to_before, to_after)
-    wide = max(2, round(3.0 / step_m))
-    padded = np.pad(profile, ((0, 0), (wide, wide)), mode="edge")
-    means = ndimage.uniform_filter1d(padded, wide, axis=1)
-    jump = (
-        np.linalg.norm(means[:, 2 * wide :] - means[:, : -2 * wide], axis=0) if profile.shape[1] > 2 * wide else gap * 0
-    )
-    gap_level = max(float(np.median(gap)), 1.0)
-    jump_level = max(float(np.median(jump)), 1.0)
-    evidence = 2.2 * (np.log(gap / gap_level + 0.1) - 0.7) + 0.8 * np.clip(
-        np.log(jump / jump_level + 0.1) - 0.5, -0.5, 2
-    )
-    return np.asarray(np.clip(evidence, -4, 6))
-
-
 def _lengths(step_m: float) -> NDArray[np.int_]:
     return np.arange(round(SHORTEST_CAR_M / step_m), round(LONGEST_CAR_M / step_m) + 1)
 
 
-def count_cars(profile: Array, step_m: float) -> CarCount:
+def count_cars(coupling: Array, step_m: float) -> CarCount:
     """Cut one train into cars.
 
     Parameters
     ----------
-    profile : (B, S) colour along the train in noise units, one column per step.
-    step_m : spacing of the columns.
+    coupling : (S,) log odds, at each step along the train, that it shows the gap between two cars.
+    step_m : spacing of the steps.
     """
-    steps = profile.shape[1]
+    steps = len(coupling)
     total_m = steps * step_m
     if total_m < 2 * SHORTEST_CAR_M:
         return CarCount(1, (1, 1) if total_m < 1.6 * SHORTEST_CAR_M else (1, 2), (0.0, total_m))
-    evidence = np.append(boundary_evidence(profile, step_m), 0.0)
+    # Odds given by the network hold its experience of how often steps are gaps; here only what the pixels add counts.
+    evidence = np.append(np.clip(coupling + USUAL_ODDS, -4, 6), 0.0)
     evidence[0] = evidence[-1] = 0.0
     lengths = _lengths(step_m)
     prior = length_prior(lengths * step_m) + np.log(step_m)

@@ -78,7 +78,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
-        looks = judge(yard)
+        looks = judge(yard, models)
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         if limits:
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)

@@ -6,21 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from rail_watch.interpret.evidence import Others, Residual, shadow_band, train_evidence
-from rail_watch.interpret.looks import KNEE, Looks
-from rail_watch.interpret.segments import shortest_train_m, weighed
-from rail_watch.interpret.shadows import HALF_WIDTH_M, HEIGHTS_M, coverage
-from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import SceneModel, Yard, residual_at
+from rail_watch.interpret.describe import describe, ground_of, unrest
+from rail_watch.interpret.evidence import first_shade
+from rail_watch.interpret.looks import Looks
+from rail_watch.interpret.network import apply_network, load_network, network_class
+from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.shadows import HALF_WIDTH_M, LONGEST_SHADOW_M, Sun, coverage
+from rail_watch.interpret.yard import SceneModel, Yard
 
-INSERTIONS = 40
-"""Trains put into each look; the limit is the length that nine in ten of them need."""
-LONGEST_FINE_M = 120.0
-LONGEST_GSDS = 60
-"""Trains longer than this, in metres or GSDs, are not tried: what would hide them would hide everything."""
-PIECE_M = 12.0
-"""A train is built of pieces this long, each of a colour of its own."""
+Array = NDArray[np.float32]
+
+INSERTIONS = 48
+"""Trains put into each scene, of lengths drawn evenly in their logarithm."""
+SHORTEST, LONGEST = 0.4, 12.0
+"""Their lengths, in units of the shortest train that is looked for."""
+SURE = 0.9
+"""The limit is the length found with this probability."""
+PITCH_M = 14.0
+HEIGHTS_M = (1.3, 4.7)
+"""From an empty flat to a boxcar."""
+BRIGHTNESS, HUE = 0.5, 0.2
+"""Spread of the logarithm of a railcar's light against the ground's: all bands together, and each for itself."""
 
 
 def detection_limits(
@@ -28,87 +36,99 @@ def detection_limits(
 ) -> NDArray[np.float64]:
     """(K, T) shortest train, metres, found at 90 % on each track at each scene; NaN where none could be.
 
-    Railcar colours are drawn from the spread that the detector itself assumes, laid over the scene's own residuals
-    with the shadow they must throw; the statistic must pass what the false-alarm rate asks of this scene.
+    Trains of cars of many colours, with the shadow that the sun of that minute throws, are laid over empty stretches
+    of the track that shows most of them, and sent the way every look goes. A logistic curve of detection against
+    length gives the limit; the threshold is the one that the track's own length in sight asks for.
     """
     limits = np.full((len(yard.strips), yard.times), np.nan)
-    threshold = looks.null.threshold(false_alarm_rate)
+    kept: dict[int, Array] = {}
     for t, model in enumerate(models):
-        if model is None or not np.isfinite(looks.statistic[:, t]).any():
+        tracks = np.flatnonzero(np.isfinite(looks.p_value[:, t])).tolist()
+        if model is None or not tracks:
             continue
-        evidence = _evidence(yard, looks, model, t)
-        if evidence is None:
+        free = [np.flatnonzero(v[t] & ~o[t]) for v, o in zip(looks.visible, yard.occupied, strict=True)]
+        k = int(np.argmax([len(f) * s.step_m for f, s in zip(free, yard.strips, strict=True)]))
+        if len(free[k]) * yard.strips[k].step_m < shortest_train_m(yard.gsd_m):
             continue
-        for k in np.flatnonzero(np.isfinite(looks.statistic[:, t])).tolist():
-            needed = KNEE * np.sinh((threshold + looks.correction[k, t]) / KNEE) * looks.spread[t] + looks.centre[t]
-            lengths = _lengths_needed(evidence, yard.strips[k].step_m, yard.gsd_m, float(needed))
-            # A stretch shorter than half the shortest train is never called one, however plain.
-            limit = max(float(np.quantile(lengths, 0.9, method="higher")), 0.5 * shortest_train_m(yard.gsd_m))
-            limits[k, t] = limit if limit <= yard.strips[k].line.length else np.nan
+        if k not in kept:
+            kept[k] = unrest(yard, models, k)
+        lengths, statistics = _insertions(yard, model, (k, t), free[k], kept[k])
+        for j in tracks:
+            needed = looks.threshold(j, t, false_alarm_rate)
+            limit = _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
+            limits[j, t] = limit if limit <= yard.strips[j].line.length else np.nan
     return limits
 
 
-def _evidence(yard: Yard, looks: Looks, model: SceneModel, t: int) -> NDArray[np.float32] | None:
-    """Evidence along trains inserted into the track that shows most empty ground at a scene; None where none does."""
-    free = [np.flatnonzero(v[t] & ~o[t]) for v, o in zip(looks.visible, yard.occupied, strict=True)]
-    metres = [len(f) * s.step_m for f, s in zip(free, yard.strips, strict=True)]
-    k = int(np.argmax(metres))
-    if metres[k] < shortest_train_m(yard.gsd_m):
-        return None
-    return _inserted(yard, residual_at(yard, model, k, t), (k, t), free[k], np.random.default_rng([k, t]))
-
-
-def _inserted(
-    yard: Yard, r: Residual, place: tuple[int, int], free: NDArray[np.int_], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """(INSERTIONS, N) evidence along trains laid over empty stretches of the scene."""
+def _insertions(
+    yard: Yard, model: SceneModel, place: tuple[int, int], free: NDArray[np.int_], restless: Array
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N,) lengths of trains put into a scene and (N,) the statistic of each."""
     k, t = place
-    strip, sun, shade = yard.strips[k], yard.suns[k][t], yard.shade[t]
-    longest = LONGEST_FINE_M if yard.gsd_m <= FINE_GSD_M else LONGEST_GSDS * yard.gsd_m
-    steps = int(round(longest / strip.step_m))
-    piece = max(int(round(PIECE_M / strip.step_m)), 1)
-    pieces = -(-steps // piece)
-    blur = 0.5 * yard.gsd_m
-    footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur)
-    out = np.empty((INSERTIONS, steps), dtype=np.float32)
-    for i in range(INSERTIONS):
+    strip, sun = yard.strips[k], yard.suns[k][t]
+    rng = np.random.default_rng([k, t])
+    shortest = shortest_train_m(yard.gsd_m)
+    lengths = shortest * np.exp(np.sort(rng.uniform(np.log(SHORTEST), np.log(LONGEST), INSERTIONS)))
+    pad = round(2.5 * shortest / strip.step_m)
+    counts = np.maximum(np.round(lengths / strip.step_m).astype(int), 1)
+    index, taken = [], []
+    for count in counts.tolist():
         # Background is taken in order from a random place, wrapping round the empty part of the track.
-        index = free[(int(rng.integers(len(free))) + np.arange(steps)) % len(free)]
-        z, lit = r.z[:, index].copy(), r.lit[:, index]
-        colour = rng.normal(size=(len(r.colour), pieces)) * np.sqrt(r.colour)[:, None]
-        colour = np.repeat(colour, piece, axis=1)[:, :steps]
-        band = shadow_band(strip.across_m, sun, float(rng.choice(HEIGHTS_M[1:])), blur_m=blur)
-        fall = r.fall[:, index]
-        z += -float(rng.normal(1, shade.sigma)) * band * (1 - footprint) * fall + colour[:, :, None] * footprint
-        inserted = Residual(z, lit, fall, r.valid[index], r.colour)
-        none = np.zeros(inserted.valid.shape, np.float32)
-        straight = type(sun)(sun.side, sun.across, 0.0)
-        out[i], _ = train_evidence(
-            inserted,
-            Others(none, none),
-            strip.across_m,
-            sun=straight,
-            sigma=shade.sigma,
-            resolution=(yard.gsd_m, strip.step_m),
-        )
-    return out
+        index.append(free[(int(rng.integers(len(free))) + np.arange(count + 2 * pad)) % len(free)])
+        taken.append(np.pad(np.ones(count, dtype=bool), pad))
+    steps, occupied = np.concatenate(index), np.concatenate(taken)
+    pixels = strip.pixels[t][:, steps].copy()
+    colours = np.concatenate([_colours(model, len(i), strip.step_m, rng) for i in index], axis=1)
+    blur = 0.5 * yard.gsd_m
+    footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur) * occupied[:, None]
+    shade = _shade(strip.across_m, sun, float(rng.uniform(*HEIGHTS_M)), blur_m=blur) * occupied[:, None]
+    dark = model.dark[:, None, None]
+    keep = first_shade(yard.bands)[:, None, None]
+    pixels = dark + (pixels - dark) * (1 - shade * (1 - footprint) * (1 - keep))
+    pixels = pixels * (1 - footprint) + colours[:, :, None] * footprint
+    ground = ground_of(yard, k, t, restless).steps(steps)
+    section = describe(pixels.astype(np.float32), ground, model, sun=sun, bands=yard.bands)
+    ends = np.cumsum([len(i) for i in index])
+    network = load_network(network_class(yard.gsd_m))
+    seen = np.ones(len(steps), dtype=bool)
+    statistics = [
+        window_statistic(apply_network(network, section[a:b])[:, 0], seen[a:b], strip.step_m, gsd_m=yard.gsd_m)
+        for a, b in zip(ends - [len(i) for i in index], ends, strict=True)
+    ]
+    return lengths, np.array(statistics)
 
 
-def _lengths_needed(evidence: NDArray[np.float32], step_m: float, gsd_m: float, needed: float) -> NDArray[np.float64]:
-    """(INSERTIONS,) shortest length at which each train's best window passes; inf where none does."""
-    shortest = max(int(round(shortest_train_m(gsd_m) / step_m)), 1)
-    total = np.cumsum(weighed(evidence), axis=1)
-    lengths = np.arange(1, evidence.shape[1] + 1)
-    best = np.full(evidence.shape, -np.inf)
-    for times in (1, 2, 4, 8):
-        width = shortest * times
-        if width > evidence.shape[1]:
-            break
-        # A train shorter than the window is padded with empty track, which counts against it.
-        empty = float(np.median(evidence)) if width == shortest else 0.0
-        inside = np.minimum(lengths, width)
-        sums = total[:, inside - 1] - np.maximum(width - lengths, 0) * max(2.0, abs(min(empty, 0.0)))
-        best = np.maximum(best, sums / np.sqrt(times))
-    passed = np.maximum.accumulate(best, axis=1) >= needed
-    first = np.argmax(passed, axis=1)
-    return np.where(passed.any(axis=1), lengths[first] * step_m, np.inf)
+def _colours(model: SceneModel, count: int, step_m: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(B, count) value of each step of a train of cars, each of one colour."""
+    car = max(round(PITCH_M / step_m), 1)
+    cars = -(-count // car)
+    logs = rng.normal(0, BRIGHTNESS, (1, cars)) + rng.normal(0, HUE, (len(model.level), cars))
+    values = model.dark[:, None] + model.level[:, None] * np.exp(logs)
+    return np.asarray(np.repeat(values, car, axis=1)[:, :count])
+
+
+def _shade(across_m: NDArray[np.float64], sun: Sun, height_m: float, *, blur_m: float) -> Array:
+    """(O,) share of each sample in the shadow of a train of this height."""
+    if sun.side == 0:
+        return np.zeros(len(across_m), dtype=np.float32)
+    width = min(height_m * sun.across, LONGEST_SHADOW_M)
+    return coverage(sun.side * across_m, HALF_WIDTH_M, HALF_WIDTH_M + width, blur_m=blur_m)
+
+
+def _limit(lengths: NDArray[np.float64], found: NDArray[np.bool_], unit_m: float) -> float:
+    """Length found with probability `SURE`, from a logistic curve over the logarithm of length."""
+    x = np.stack([np.ones(len(lengths)), np.log(lengths / unit_m)])
+    prior = np.array([0.0, 2.0])
+    weight = np.diag([0.05, 0.2])
+    beta = prior.copy()
+    for _ in range(30):
+        p = special.expit(beta @ x)
+        gradient = x @ (found - p) - weight @ (beta - prior)
+        hessian = (x * (p * (1 - p))) @ x.T + weight
+        step = np.linalg.solve(hessian, gradient)
+        beta = beta + np.clip(step, -2, 2)
+    if beta[1] <= 0.1:
+        return float("inf")
+    limit = float(unit_m * np.exp((special.logit(SURE) - beta[0]) / beta[1]))
+    # A stretch shorter than half the shortest train is never called one, however plain.
+    return max(limit, 0.5 * unit_m) if limit <= 2 * LONGEST * unit_m else float("inf")

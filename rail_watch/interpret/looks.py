@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rail_watch.change.null import TailNull, fit_null
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.segments import shortest_train_m, weighed, window_statistic
-from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import Yard, visible_steps
+from rail_watch.interpret.network import network_class
+from rail_watch.interpret.null import EmptyLaw, load_laws
+from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
-PRIOR_NULL = (3.0, 0.8)
-"""Location and scale of the standardised statistic of empty track before a series has spoken."""
-ENOUGH_TRAINS = 10
-"""Empty track this many shortest trains long tells a scene's own noise; less, and the series' is taken."""
-SURE = 8.0
-"""Even odds of a train lie at least this many units above plain empty track: where pixels are fine, what unsettles
-empty track is not noise but stains and shadows, and the unit is a share of the way to even odds."""
-KNEE = 8.0
-"""Statistics grow linearly up to about this, logarithmically beyond."""
-HEAVIER_FINE, HEAVIER_COARSE = 2.0, 1.2
-"""The far tail of empty track falls off more slowly than the near one: stains, shadows and wisps of cloud come at all
-strengths, and fine pixels show more of them. Measured on random yards (docs/method.md)."""
-TYPICAL_TRACK_M = 400.0
+BESIDE_M, BESIDE_GSDS = 6.5, 1.6
+"""A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
+UNLIKE = 0.25
+"""Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
 
@@ -40,41 +32,31 @@ REASONS = {
 }
 
 
-def standardised(raw: float, scale: tuple[float, float] | NDArray[np.float64]) -> float:
-    """Refer a window's evidence to the scene's empty windows; the inverse hyperbolic sine tames the long upper tail.
-
-    Noise stays as it is, while stains, puddles and passing shadows, which come in all strengths, are drawn together,
-    so that one law with an exponential tail fits both.
-    """
-    return float(np.arcsinh((raw - scale[0]) / (KNEE * scale[1])) * KNEE)
-
-
 @dataclass(frozen=True)
 class Looks:
     """Every track (first axis) at every scene (second axis)."""
 
     visible: list[NDArray[np.bool_]]
     """[strip] (T, S) the step could be judged."""
+    beside: list[NDArray[np.bool_]]
+    """[strip] (T, S) a train that shows more plainly stands on a track beside this step."""
     visible_fraction: NDArray[np.float64]
     """(K, T)"""
+    metres: NDArray[np.float64]
+    """(2, K, T) length of track in sight with nothing beside it, and beside trains."""
     statistic: NDArray[np.float64]
-    """(K, T) standardised; NaN where nothing could be judged."""
+    """(2, K, T) strongest evidence of a train on either; NaN where nothing could be judged."""
     p_value: NDArray[np.float64]
     """(K, T)"""
-    spread: NDArray[np.float64]
-    """(T,) and"""
-    centre: NDArray[np.float64]
-    """(T,) by which each scene's statistics were standardised."""
-    null: TailNull
-    correction: NDArray[np.float64]
-    """(K, T) taken off for the length in sight."""
+    laws: list[tuple[EmptyLaw, EmptyLaw]]
+    """[scene] law of the statistic of empty track with nothing beside it, and beside trains."""
     reason: list[list[str | None]]
     """[strip][scene] why not everything was seen."""
 
-    def p_of(self, raw: float, k: int, t: int) -> float:
-        """p-value of a raw window statistic on strip k at scene t."""
-        value = standardised(raw, (self.centre[t], self.spread[t])) - self.correction[k, t]
-        return float(self.null.p_value(np.array([value]))[0])
+    def threshold(self, k: int, t: int, rate: float) -> float:
+        """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""
+        parts = int(np.isfinite(self.statistic[:, k, t]).sum())
+        return self.laws[t][0].threshold(1 - (1 - rate) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
 
 
 def _reason(yard: Yard, k: int, t: int) -> str | None:
@@ -87,77 +69,50 @@ def _reason(yard: Yard, k: int, t: int) -> str | None:
     return worst if counts[worst] else None
 
 
-def _scale_of_scene(yard: Yard, visible: list[NDArray[np.bool_]], t: int) -> tuple[float, float]:
-    """Median and upper half-spread of one-train windows over all empty stretches of a scene."""
-    sums = []
-    for k, strip in enumerate(yard.strips):
-        width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
-        free = visible[k][t] & ~yard.occupied[k][t]
-        score = np.where(free, weighed(yard.score[k][t]), 0)
-        total, seen = np.cumsum(np.append(0, score)), np.cumsum(np.append(0, free))
-        if len(score) >= width:
-            window = total[width:] - total[:-width]
-            sums.append(window[(seen[width:] - seen[:-width]) >= 0.9 * width])
-    values = np.concatenate(sums) if sums else np.empty(0)
-    if sum(len(v) for v in sums) * yard.strips[0].step_m < ENOUGH_TRAINS * shortest_train_m(yard.gsd_m):
-        return float("nan"), float("nan")
-    middle, upper = np.percentile(values, [50, 84])
-    return float(middle), float(max(upper - middle, abs(middle) / SURE, 1e-3))
-
-
-def _free_statistic(yard: Yard, k: int, t: int, visible: NDArray[np.bool_]) -> tuple[float, float]:
-    """Statistic of the part of a look well away from what was taken for a train, and that part's length in metres."""
+def beside(yard: Yard, k: int, t: int) -> NDArray[np.bool_]:
+    """(S,) steps of strip k with a train on a track beside them that shows more plainly than what is here."""
     strip = yard.strips[k]
-    margin = max(int(round(1.5 * shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
-    free = visible & ~ndimage.binary_dilation(yard.occupied[k][t], iterations=margin)
-    raw = window_statistic(yard.score[k][t], free, strip.step_m, gsd_m=yard.gsd_m)
-    return raw, float(free.sum() * strip.step_m)
+    own = ndimage.uniform_filter1d(yard.score[k][t], max(round(shortest_train_m(yard.gsd_m) / strip.step_m), 1))
+    out = np.zeros(len(own), dtype=bool)
+    middle = len(strip.across_m) // 2
+    for near in yard.near[k]:
+        step, distance = near.step[:, middle], np.abs(near.offset_m[:, middle])
+        other = yard.score[near.index][t]
+        other = ndimage.uniform_filter1d(other, max(round(shortest_train_m(yard.gsd_m) / strip.step_m), 1))
+        taken = yard.occupied[near.index][t][step] & (distance <= max(BESIDE_M, BESIDE_GSDS * yard.gsd_m))
+        out |= taken & (other[step] > own)
+    return out
 
 
-def _length_correction(metres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The maximum over a longer stretch is larger by the scale times the logarithm of the ratio of lengths."""
-    return np.asarray(PRIOR_NULL[1] * np.log(np.maximum(metres, 10.0) / TYPICAL_TRACK_M))
-
-
-def judge(yard: Yard) -> Looks:
-    """Standardise every look's statistic by its scene and refer it to the law of empty track."""
+def judge(yard: Yard, models: Sequence[SceneModel | None]) -> Looks:
+    """Refer every look's statistic to the law of empty track; of scenes without a model nothing is said."""
+    judged = np.array([model is not None for model in models])
     visible = [np.stack([visible_steps(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
+    flanked = [np.stack([beside(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
     shape = (len(yard.strips), yard.times)
-    scales = np.array([_scale_of_scene(yard, visible, t) for t in range(yard.times)])
-    typical = np.nanmedian(scales, axis=0) if np.isfinite(scales).any() else np.array([-20.0, 5.0])
-    scales = np.where(np.isfinite(scales), scales, typical)
-    # A scene's spread is one number from few independent windows: it is drawn half-way to the series'.
-    scales[:, 1] = np.sqrt(scales[:, 1] * typical[1])
-    statistic, empties = np.full(shape, np.nan), np.full(shape, np.nan)
-    fraction, metres = np.zeros(shape), np.zeros(shape)
-    even = np.zeros(shape, dtype=bool)
+    statistic, metres, fraction = np.full((2, *shape), np.nan), np.zeros((2, *shape)), np.zeros(shape)
+    least = 1.5 * shortest_train_m(yard.gsd_m)
     for k, strip in enumerate(yard.strips):
-        for t in range(yard.times):
+        for t in np.flatnonzero(judged).tolist():
             fraction[k, t] = float(visible[k][t].mean())
-            raw = window_statistic(yard.score[k][t], visible[k][t], strip.step_m, gsd_m=yard.gsd_m)
-            statistic[k, t] = standardised(raw, scales[t])
-            # Evidence that does not reach even odds over one train's length is no train, whatever else it is.
-            even[k, t] = raw > 0
-            raw, metres[k, t] = _free_statistic(yard, k, t, visible[k][t])
-            enough = metres[k, t] >= 3 * shortest_train_m(yard.gsd_m)
-            empties[k, t] = standardised(raw, scales[t]) if enough else np.nan
-            if visible[k][t].sum() * strip.step_m < 1.5 * shortest_train_m(yard.gsd_m):
-                statistic[k, t] = np.nan
-    correction = _length_correction(fraction * np.array([s.line.length for s in yard.strips])[:, None])
-    statistic -= correction
-    empties -= _length_correction(metres)
-    taken = np.array([[o.any() for o in occupied] for occupied in yard.occupied])
-    known = np.isfinite(statistic)
-    empties = np.where(taken & ~even, statistic, empties)
-    taken &= even
-    heavier = HEAVIER_FINE if yard.gsd_m <= FINE_GSD_M else HEAVIER_COARSE
-    null = fit_null(empties[np.isfinite(empties)], statistic[known & taken], prior=PRIOR_NULL, heavier=heavier)
-    p_value = np.full(shape, np.nan)
-    p_value[known] = null.p_value(statistic[known])
+            if visible[k][t].sum() * strip.step_m < least:
+                continue
+            for part, where in enumerate((visible[k][t] & ~flanked[k][t], visible[k][t] & flanked[k][t])):
+                metres[part, k, t] = where.sum() * strip.step_m
+                statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
+    known = load_laws(network_class(yard.gsd_m))
+    laws = [known.odd if m is None or float(m.gain.min()) < UNLIKE else known.usual for m in models]
+    single = np.full(statistic.shape, np.nan)
+    for t, pair in enumerate(laws):
+        for part, law in enumerate(pair):
+            single[part, :, t] = law.p_value(statistic[part, :, t], metres[part, :, t])
+    both = np.isfinite(single).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        p_value = -np.expm1(both * np.log1p(-np.fmin(*single)))
     reason = [
         [None if fraction[k, t] > 0.995 else _reason(yard, k, t) for t in range(yard.times)] for k in range(shape[0])
     ]
-    return Looks(visible, fraction, statistic, p_value, scales[:, 1], scales[:, 0], null, correction, reason)
+    return Looks(visible, flanked, fraction, metres, statistic, p_value, laws, reason)
 
 
 __all__ = ["LEAST_VISIBLE", "Looks", "judge"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.sun import sun_position
 
-HEIGHTS_M = (1.3, 2.6, 3.6, 4.7)
-"""Railcars from an empty flat to a boxcar; the shadow's width is tried for each."""
+TALL_M = 3.6
+"""What most cars reach: ground in the shadow of a train this tall is not taken for bare."""
 HALF_WIDTH_M = 1.55
 """Half the width of a railcar (2.8 to 3.3 m)."""
 LONGEST_SHADOW_M = 18.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
 from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.segments import segments, shortest_train_m, weighed, window_statistic
+from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import SceneModel, Yard, residual_at
+from rail_watch.interpret.yard import SceneModel, Yard
 
 Array = NDArray[np.float32]
 
+LARGEST_COUNTED_GSD_M = 5.0
+"""Beyond this GSD a length says too little of a count."""
 COUPLED_M = 4.0
 """Stretches nearer than this (or two and a half pixels) are one train: couplings are far shorter."""
 
@@ -32,7 +35,6 @@ class Train:
     sigma_m: float
     """Standard error of the length."""
     p_value: float
-    height_m: float | None
     count: CarCount | None
     """None where the sensor cannot tell."""
     colours: tuple[tuple[float, ...], ...]
@@ -59,10 +61,14 @@ def _segment_p(yard: Yard, looks: Looks, k: int, t: int, run: tuple[int, int]) -
     strip = yard.strips[k]
     pad = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)) // 2, 1)
     part = slice(max(run[0] - pad, 0), run[1] + pad)
-    raw = window_statistic(yard.score[k][t][part], looks.visible[k][t][part], strip.step_m, gsd_m=yard.gsd_m)
-    if not np.isfinite(raw):
-        return 1.0
-    return float(looks.p_of(raw, k, t))
+    best = 1.0
+    for side, law in enumerate(looks.laws[t]):
+        where = looks.visible[k][t] & (looks.beside[k][t] == bool(side))
+        raw = window_statistic(yard.score[k][t][part], where[part], strip.step_m, gsd_m=yard.gsd_m)
+        if np.isfinite(raw):
+            best = min(best, float(law.p_value(np.array(raw), looks.metres[side, k, t])))
+    parts = int(np.isfinite(looks.statistic[:, k, t]).sum())
+    return float(-np.expm1(parts * np.log1p(-min(best, 1 - 1e-12))))
 
 
 def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float) -> list[Train]:
@@ -81,19 +87,15 @@ def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, 
 
 
 def _runs(yard: Yard, looks: Looks, k: int, t: int, rate: float) -> list[tuple[tuple[int, int], float]]:
-    strip = yard.strips[k]
+    strip, score, visible = yard.strips[k], yard.score[k][t], looks.visible[k][t]
     gap = max(COUPLED_M, 2.5 * yard.gsd_m)
-    runs = _merged(
-        segments(yard.score[k][t], looks.visible[k][t], strip.step_m, gsd_m=yard.gsd_m, level=yard.level[t]),
-        strip.step_m,
-        gap_m=gap,
-    )
+    runs = _merged(segments(score, visible, strip.step_m, gsd_m=yard.gsd_m), strip.step_m, gap_m=gap)
     judged = [(run, _segment_p(yard, looks, k, t, run)) for run in runs]
     passing = [(run, p) for run, p in judged if p < rate]
     if passing:
         return passing
     width = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)), 1)
-    sums = np.convolve(weighed(yard.score[k][t]), np.ones(width), mode="valid")
+    sums = np.convolve(np.where(visible, score, 0), np.ones(width), mode="valid")
     start = int(np.argmax(sums))
     return [((start, start + width), float(looks.p_value[k, t]))]
 
@@ -102,33 +104,36 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
     k, t = place
     strip = yard.strips[k]
     start, end = _ends(yard, k, t, run)
-    sigma = end_error_m(yard.gsd_m) * np.sqrt(2)
-    heights = yard.height[k][t][run[0] : run[1]]
-    from rail_watch.interpret.shadows import HEIGHTS_M
-
-    height = float(np.mean(np.asarray(HEIGHTS_M)[heights])) if yard.suns[k][t].side else None
-    first, last = int(start / strip.step_m), max(int(np.ceil(end / strip.step_m)), int(start / strip.step_m) + 1)
-    first, last = max(first, 0), min(last, len(strip.along_m))
+    sigma = float(end_error_m(yard.gsd_m) * np.sqrt(2))
     if yard.gsd_m > FINE_GSD_M:
-        count = count_from_length(end - start, float(sigma)) if yard.gsd_m <= 5 else None
-        return Train(k, t, start, end, float(sigma), p_value, height, count, ())
-    r = residual_at(yard, model, k, t)
+        count = count_from_length(end - start, sigma) if yard.gsd_m <= LARGEST_COUNTED_GSD_M else None
+        return Train(k, t, start, end, sigma, p_value, count, ())
+    first = int(np.clip(start / strip.step_m, 0, len(strip.along_m) - 2))
+    last = int(np.clip(np.ceil(end / strip.step_m), first + 1, len(strip.along_m)))
+    count = count_cars(yard.coupling[k][t][first:last].astype(np.float64), strip.step_m)
     middle = np.abs(strip.across_m) <= 1.1
-    profile = r.z[:, first:last, middle].mean(axis=-1).astype(np.float64)
-    count = count_cars(profile, strip.step_m)
-    raw = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
-    cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
-    colours = tuple(tuple(float(v) for v in np.nanmean(raw[:, a:b], axis=1)) for a, b in pairwise(cuts) if b > a)
-    return Train(k, t, start, end, float(sigma), p_value, height, count, colours)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        roof = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
+        cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
+        colours = tuple(tuple(float(v) for v in np.nanmean(roof[:, a:b], axis=1)) for a, b in pairwise(cuts) if b > a)
+    return Train(k, t, start, end, sigma, p_value, count, colours)
 
 
 def _ends(yard: Yard, k: int, t: int, run: tuple[int, int]) -> tuple[float, float]:
-    """Where the evidence turns, between steps; the blur of the PSF on both ends taken off."""
-    strip = yard.strips[k]
-    trim = 0.25 * yard.gsd_m
-    start, end = run[0] * strip.step_m + trim, run[1] * strip.step_m - trim
-    scale = strip.line.length / (len(strip.along_m) * strip.step_m)
-    return start * scale, end * scale
+    """Where the log odds cross even odds, between steps."""
+    strip, score = yard.strips[k], yard.score[k][t].astype(np.float64)
+    start, end = run[0] - _beyond(score, run[0], -1), run[1] + _beyond(score, run[1] - 1, 1)
+    scale = strip.line.length / len(strip.along_m)
+    return max(start * scale, 0.0), min(end * scale, strip.line.length)
+
+
+def _beyond(score: NDArray[np.float64], last: int, way: int) -> float:
+    """How far past the edge of its last step a stretch reaches, in steps: half of one either way at most."""
+    inside, outside = score[last], score[last + way] if 0 <= last + way < len(score) else np.nan
+    if not (np.isfinite(outside) and inside > 0 >= outside):
+        return 0.0
+    return float(np.clip(inside / (inside - outside) - 0.5, -0.5, 0.5))
 
 
 def end_error_m(gsd_m: float) -> float:

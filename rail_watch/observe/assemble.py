@@ -230,7 +230,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
         cars=cars_of(judged, train),
         area_m2=None,
         area_m2_95=None,
-        height_m=train.height_m,
+        height_m=None,
         p_value=train.p_value,
         likelihood=likelihood_of_p_value(train.p_value),
         change="unknown",

@@ -1,0 +1,82 @@
+"""The sections of a track at one scene, from the state of the solution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rail_watch.change.robust import spread
+from rail_watch.interpret.sections import light, others_near, parts_of, scalars, stacked, turned
+from rail_watch.interpret.shadows import Sun
+from rail_watch.interpret.yard import SceneModel, Yard
+
+Array = NDArray[np.float32]
+
+FILLED = 5
+"""Place among the scalars of the share of the footprint whose baseline is a guess from elsewhere along the track."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of a stretch of track before a scene is looked at; (S, O) samples beside it."""
+
+    across_m: NDArray[np.float64]
+    """(O,)"""
+    baseline: Array
+    """(B, S, O) empty track in the reference's units."""
+    seen: Array
+    """(S, O) 1 where the scene can be judged, 0 elsewhere."""
+    unrest: Array
+    others: Array
+    filled: Array
+
+    def steps(self, index: NDArray[np.int_]) -> Ground:
+        """The same at these steps only."""
+        rest = (part[index] for part in (self.seen, self.unrest, self.others, self.filled))
+        return Ground(self.across_m, self.baseline[:, index], *rest)
+
+
+def unrest(yard: Yard, models: Sequence[SceneModel | None], k: int) -> Array:
+    """(S, O) logarithm of how much a sample's brightness usually differs from the baseline over the series."""
+    strip = yard.strips[k]
+    changes = [
+        np.where(yard.usable[k][t], _change(strip.pixels[t], yard.baseline[k], model, yard.bands)[0], np.nan)
+        for t, model in enumerate(models)
+        if model is not None
+    ]
+    if not changes:
+        return np.zeros(strip.where.shape[:2], dtype=np.float32)
+    usual = np.nan_to_num(spread(np.stack(changes).astype(np.float32), axis=0), nan=0.1)
+    return (np.log(0.02 + usual) + 2.5).astype(np.float32)
+
+
+def ground_of(yard: Yard, k: int, t: int, restless: Array) -> Ground:
+    """Return what is known of strip k at scene t; `restless` from `unrest`."""
+    strip = yard.strips[k]
+    seen = yard.usable[k][t] & np.isfinite(yard.baseline[k]).all(axis=0)
+    others = others_near(yard.near[k], strip.where.shape[:2])
+    return Ground(strip.across_m, yard.baseline[k], seen.astype("f4"), restless, others, yard.filled[k].astype("f4"))
+
+
+def _change(pixels: Array, baseline: Array, model: SceneModel, bands: Sequence[str]) -> tuple[Array, Array, Array]:
+    gain, offset = (v[:, None, None].astype(np.float32) for v in (model.gain, model.offset))
+    predicted = light(gain * baseline + offset, model.dark, model.level)
+    return parts_of(light(pixels, model.dark, model.level) - predicted, bands)
+
+
+def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, bands: Sequence[str]) -> Array:
+    """(S, F) what the network is shown of a stretch of track at one scene. pixels: (B, S, O)."""
+    level = np.log(model.level)[:, None, None].astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        contrast = parts_of(light(pixels, model.dark, model.level) - level, bands)
+        change = _change(pixels, ground.baseline, model, bands)
+        around = (ground.unrest, ground.seen, ground.others)
+        section = stacked(change, contrast, noise=model.noise, around=around)
+    section = turned(section, sun).reshape(len(section), -1)
+    likeness = float(np.min(model.gain))
+    whole = np.tile(scalars(sun, noise=model.noise, likeness=likeness, bands=bands), (len(section), 1))
+    whole[:, FILLED] = ground.filled[:, np.abs(ground.across_m) <= 2.0].mean(axis=1)
+    return np.asarray(np.nan_to_num(np.concatenate([section, whole], axis=1)), dtype=np.float32)
