@@ -91,13 +91,14 @@ class Flat:
 
 
 def one_band(image: Image, mask: Mask) -> Image:
-    """Mean of the bands, each divided by its own spread inside the mask. (band, row, col) to (row, col)."""
+    """Mean of the bands, each divided by its own spread inside the mask, 0 outside. (band, row, col) to (row, col)."""
+    inside = np.flatnonzero(mask)
+    inside = inside[:: max(1, inside.size // 20_000)]
     out = np.zeros(image.shape[-2:], dtype=np.float32)
     for band in image:
-        inside = band[mask]
-        low, high = np.quantile(inside[:: max(1, inside.size // 20_000)], (0.1, 0.9)) if inside.size else (0.0, 1.0)
-        out += np.nan_to_num(band) / np.float32(max(float(high - low), 1e-9) * len(image))
-    return out
+        low, high = np.quantile(band.ravel()[inside], (0.1, 0.9)) if inside.size else (0.0, 1.0)
+        out += band * np.float32(1 / (max(float(high - low), 1e-9) * len(image)))
+    return np.where(mask, out, np.float32(0))
 
 
 def high_pass(image: Image, mask: Mask) -> Image:
@@ -336,7 +337,12 @@ def _padded(values: Image, tile: int) -> Image:
 
 
 def fine_shift(
-    reference: Flat, image: Flat, *, start: tuple[float, float] = (0.0, 0.0), most: int = ITERATIONS
+    reference: Flat,
+    image: Flat,
+    *,
+    start: tuple[float, float] = (0.0, 0.0),
+    most: int = ITERATIONS,
+    content_px: float = STEP_PX,
 ) -> Shift:
     """Measure a sub-pixel shift from a start within about a pixel and a half of it.
 
@@ -345,6 +351,7 @@ def fine_shift(
     reference, image : of one shape.
     start : (row, column) shift to begin from.
     most : at most so many steps.
+    content_px : a step below this is the last.
     """
     tile = TILE_PX if reference.values.size < MANY_PIXELS else LARGE_TILE_PX
     still, still_weight = _padded(reference.values, tile), _padded(reference.weight, tile)
@@ -366,7 +373,7 @@ def fine_shift(
         shift = Shift(float(here[0]), float(here[1]), joined.error, votes.correlation, joined.agreement)
         if np.abs(here - start).max() > FAR_PX:
             return NO_SHIFT
-        if np.abs(joined.step).max() < STEP_PX:
+        if np.abs(joined.step).max() < content_px:
             break
     return shift
 

@@ -14,6 +14,7 @@ from rail_watch.prepare.align import (
     MIN_AGREEMENT,
     MIN_PIXELS,
     NO_SHIFT,
+    STEP_PX,
     Flat,
     Floats,
     Image,
@@ -28,6 +29,7 @@ from rail_watch.prepare.align import (
     moved_whole,
     translate,
 )
+from rail_watch.prepare.order import sort_rows
 
 LARGE = 300_000
 """Larger images are searched coarsely at a lower resolution, and finely on their most telling blocks."""
@@ -41,8 +43,11 @@ COARSE_PIXELS = 200_000
 """About as many pixels are enough for the coarse search."""
 CANDIDATES = 5
 """So many of the clearest scenes are tried as the reference of the coarse search."""
-STEPS = (4, 4, 3, 3)
-"""Passes over the series, and the steps each may take: the references sharpen from one to the next."""
+PASSES = ((4, 0.02), (4, 0.005), (3, STEP_PX), (3, STEP_PX))
+"""Passes over the series: the steps each may take, and below which of them (pixels) it is content. The references
+sharpen from one to the next."""
+CHUNK = 16_384
+"""So many medians are taken at once: the sort stays in the processor's cache."""
 LIKES = 8
 """At most so many scenes make the reference of another."""
 ALIKE = 0.5
@@ -93,25 +98,25 @@ def align_series(singles: Sequence[Image], usable: Mask, anchor: Mask, *, reach_
     rest = np.zeros((len(flats), 2))
     known = np.array([float(flat.weight.sum()) >= MIN_PIXELS for flat in flats])
     errors = np.where(known, 0.0, np.nan)
-    for turn, most in enumerate(STEPS):
+    for turn, effort in enumerate(PASSES):
         values, weights = _placed(flats, rest)
         members = _likes(values, weights, known)
         starts = [(float(row), float(col)) if sure else None for (row, col), sure in zip(rest, known, strict=True)]
         shifts = [
-            _against(_median(values[likes], weights[likes]), flat, start, most=most) if likes.any() else NO_SHIFT
+            _against(_median(values[likes], weights[likes]), flat, start, effort=effort) if likes.any() else NO_SHIFT
             for likes, flat, start in zip(members, flats, starts, strict=True)
         ]
-        if turn == len(STEPS) - 1:
+        if turn == len(PASSES) - 1:
             shifts = [_questioned(s, i, members, (values, weights, flats[i])) for i, s in enumerate(shifts)]
         rest, errors = _moved(shifts, members, rest, least=MIN_AGREEMENT if turn else FIRST_AGREEMENT)
         known = np.isfinite(errors)
     return Joint(np.where(known[:, None], whole + rest, 0.0), errors)
 
 
-def _against(likes: Flat, flat: Flat, start: tuple[float, float] | None, *, most: int) -> Shift:
+def _against(likes: Flat, flat: Flat, start: tuple[float, float] | None, *, effort: tuple[int, float]) -> Shift:
     """Shift against the median of a scene's likes, from the shift it has or, where it was refused, from anew."""
     if start is not None:
-        return fine_shift(likes, flat, start=start, most=most)
+        return fine_shift(likes, flat, start=start, most=effort[0], content_px=effort[1])
     row, col, _height = coarse_shift(even_contrast(likes), even_contrast(flat), reach_px=RETRY_PX)
     return fine_shift(likes, flat, start=(row, col))
 
@@ -123,7 +128,7 @@ def _questioned(shift: Shift, index: int, members: Mask, series: tuple[Image, Im
         return shift
     values, weights, flat = series
     halves = [
-        fine_shift(_median(values[half], weights[half]), flat, start=(shift.row_px, shift.col_px), most=STEPS[-1])
+        fine_shift(_median(values[half], weights[half]), flat, start=(shift.row_px, shift.col_px), most=PASSES[-1][0])
         for half in (chosen[::2], chosen[1::2])
     ]
     apart = max(abs(halves[0].row_px - halves[1].row_px), abs(halves[0].col_px - halves[1].col_px))
@@ -136,9 +141,13 @@ def _reduced(values: Image, mask: Mask, step: int) -> tuple[Image, Mask]:
         return values, mask
     rows, cols = (n // step * step for n in values.shape)
     shape = (rows // step, step, cols // step, step)
-    share = mask[:rows, :cols].reshape(shape).mean(axis=(1, 3), dtype=np.float32)
-    total = np.where(mask, values, np.float32(0))[:rows, :cols].reshape(shape).mean(axis=(1, 3))
-    return total / np.maximum(share, np.float32(1e-3)), share > 0.5
+    seen = mask[:rows, :cols]
+    share, total = (
+        # Rows first, which the processor adds many columns at a time.
+        part.reshape(shape[0], step, cols).sum(axis=1, dtype=np.float32).reshape(shape[0], -1, step).sum(axis=2)
+        for part in (seen.view(np.uint8), np.where(seen, values[:rows, :cols], np.float32(0)))
+    )
+    return total / np.maximum(share, np.float32(1e-3 * step**2)), share > 0.5 * step**2
 
 
 def _whole_shifts(singles: Sequence[Image], usable: Mask, *, reach_px: int) -> NDArray[np.int64]:
@@ -155,7 +164,7 @@ def _whole_shifts(singles: Sequence[Image], usable: Mask, *, reach_px: int) -> N
         found = np.array([(row, col) for row, col, _ in chosen])
     if len(evened) > 2:
         stack = np.stack([moved_whole(one, float(r), float(c)) for one, (r, c) in zip(evened, found, strict=True)])
-        centre = np.nan_to_num(_nanmedian(np.where(stack == 0, np.nan, stack)))
+        centre = _median(stack, stack).values
         found = np.array([coarse_shift(centre, one, reach_px=reach)[:2] for one in evened])
     return np.clip(np.round(found * step), -reach_px, reach_px).astype(np.int64)
 
@@ -170,7 +179,8 @@ def _corners(singles: Sequence[Image], usable: Mask, anchor: Mask, reach_px: int
     telling = share * np.minimum(np.hypot(*np.gradient(flat.values)), 2 * float(np.std(flat.values)))
     rows, cols = (range(reach_px, n - BLOCK_PX - reach_px + 1, BLOCK_PX) for n in anchor.shape)
     scored = [(float(telling[r : r + BLOCK_PX, c : c + BLOCK_PX].sum()), r, c) for r in rows for c in cols]
-    return [(r, c) for _, r, c in sorted(scored, reverse=True)[:BLOCKS]]
+    best_first = sorted(scored, reverse=True)[:BLOCKS]
+    return [(r, c) for score, r, c in best_first if score > 0 or (r, c) == best_first[0][1:]]
 
 
 def _cut(single: Image, usable: Mask, anchor: Mask, where: tuple[tuple[int, int], Sequence[tuple[int, int]]]) -> Flat:
@@ -198,10 +208,25 @@ def _placed(flats: Sequence[Flat], rest: Floats) -> tuple[Image, Image]:
 
 
 def _median(values: Image, weights: Image) -> Flat:
-    """Median (row, column) of what is seen over the first axis."""
-    median = _nanmedian(np.where(weights > 0, values, np.float32(np.nan)))
-    there = np.isfinite(median)
-    return Flat(np.where(there, median, np.float32(0)), there.astype(np.float32))
+    """Median (row, column) of what is seen, of weight other than 0, over the first axis."""
+    flat, seen = values.reshape(len(values), -1), weights.reshape(len(values), -1)
+    median = np.empty(flat.shape[1], dtype=np.float32)
+    count = np.empty(flat.shape[1], dtype=np.intp)
+    for start in range(0, len(median), CHUNK):
+        part = slice(start, start + CHUNK)
+        median[part], count[part] = _middle(flat[:, part], seen[:, part] != 0)
+    shape = values.shape[1:]
+    return Flat(median.reshape(shape), (count > 0).astype(np.float32).reshape(shape))
+
+
+def _middle(values: Image, seen: Mask) -> tuple[Image, NDArray[np.intp]]:
+    """Median (n,) over the first axis, 0 where nothing is seen, and how many are."""
+    ordered = np.where(seen, values, np.float32(np.inf))
+    sort_rows(ordered)
+    count = seen.sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[None], axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(count // 2, len(ordered) - 1)[None], axis=0)[0]
+    return np.where(count > 0, np.float32(0.5) * (low + high), np.float32(0)), count
 
 
 def _likes(values: Image, weights: Image, known: Mask) -> Mask:
@@ -241,12 +266,3 @@ def _moved(shifts: Sequence[Shift], members: Mask, rest: Floats, *, least: float
     moved = rest + (count / (count + 1))[:, None] * (found - rest)
     errors = np.array([shift.error_px for shift in shifts])
     return np.where(good[:, None], moved, 0.0), np.where(good, errors, np.nan)
-
-
-def _nanmedian(values: Image) -> Image:
-    """Median over the first axis ignoring NaN; NaN where there is nothing (and no warning)."""
-    ordered = np.sort(values, axis=0)
-    count = np.isfinite(ordered).sum(axis=0)
-    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[None], axis=0)[0]
-    high = np.take_along_axis(ordered, np.minimum(count // 2, len(ordered) - 1)[None], axis=0)[0]
-    return np.where(count > 0, 0.5 * (low + high), np.nan).astype(np.float32)
