@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import reconstruction
 
 from rail_watch.change.measure import ChangeMap
 from rail_watch.imagery.scene import Quality
@@ -27,23 +26,35 @@ DARK_RADIUS_M = 12.0
 """Radius of the disk that must fit into a patch: wider than a train with its shadow, or than a shed's."""
 
 
-def disk(radius: int) -> Mask:
-    """Return a disk of this radius in pixels as a structuring element."""
-    rows, cols = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(rows**2 + cols**2 <= radius**2, dtype=bool)
-
-
 def _opened(mask: Mask, seed_radius_px: float, wide: Mask) -> Mask:
     """Keep the parts of `wide` that hold a disk lying in `mask`."""
     radius = max(round(seed_radius_px), 1)
     # A disk is cut by the edge of the image, not stopped by it.
-    padded = np.pad(mask, radius, mode="edge")
-    seed = ndimage.binary_erosion(padded, disk(radius))
-    seed = ndimage.binary_dilation(seed, disk(radius))[radius:-radius, radius:-radius]
+    seed = _centres(np.pad(mask, radius, mode="edge"), radius)
     if not seed.any():
         return np.zeros_like(mask)
-    grown = reconstruction(seed & wide, wide) > 0  # type: ignore[no-untyped-call]
-    return np.asarray(grown & ndimage.binary_dilation(seed, disk(radius + 1)), dtype=bool)
+    seed = _within(seed, radius)[radius:-radius, radius:-radius]
+    labels, _ = ndimage.label(wide, structure=np.ones((3, 3)))
+    held = np.unique(labels[seed & wide])
+    grown = np.isin(labels, held[held > 0])
+    return np.asarray(grown & _within(seed, radius + 1), dtype=bool)
+
+
+def _centres(mask: Mask, radius: int) -> Mask:
+    """Where the centre of a disk can lie that lies in the mask."""
+    # A square inside the disk is quickly tried, and mostly all that need be.
+    side = 2 * int(radius / np.sqrt(2)) + 1
+    square = ndimage.minimum_filter(mask.view(np.uint8), side, mode="constant") > 0
+    if not square.any():
+        return square
+    return np.asarray(square & (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] > radius))
+
+
+def _within(mask: Mask, radius: float) -> Mask:
+    """True within a distance in pixels of a True pixel."""
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= radius)
 
 
 def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
@@ -57,7 +68,7 @@ def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
         # A scene changed as a whole (snow) is a matter of radiometry, not of patches.
         if known.any() and np.mean(low[known] > 1 + BRIGHTER) < 0.6:
             bright = _opened(low > 1 + BRIGHTER, BRIGHT_RADIUS_M / gsd_m, low > 1 + 0.4 * BRIGHTER)
-            out[t][ndimage.binary_dilation(bright, disk(max(round(HALO_M / gsd_m), 1)))] = Quality.CLOUD
+            out[t][_within(bright, max(round(HALO_M / gsd_m), 1))] = Quality.CLOUD
         dark = _opened(high < DARKER, DARK_RADIUS_M / gsd_m, high < DARKER + 0.15)
         out[t][dark] = Quality.CLOUD_SHADOW
     return out

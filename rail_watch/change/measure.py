@@ -49,14 +49,23 @@ def _reduced(stack: Stack, factor: int) -> tuple[Grid, Array, NDArray[np.bool_]]
     if factor == 1:
         return stack.grid, stack.pixels, clear
     rows, cols = (n // factor for n in stack.grid.shape)
-    cut = np.where(clear[:, None], stack.pixels, 0)[..., : rows * factor, : cols * factor]
-    count = clear[:, : rows * factor, : cols * factor].reshape(len(clear), rows, factor, cols, factor).sum(axis=(2, 4))
-    sums = cut.reshape(*cut.shape[:2], rows, factor, cols, factor).sum(axis=(3, 5))
-    t = stack.grid.transform
-    larger = Affine(t.a * factor, t.b * factor, t.c, t.d * factor, t.e * factor, t.f)
+    values = np.empty((*stack.pixels.shape[:2], rows, cols), dtype=np.float32)
+    count = np.empty((len(clear), rows, cols), dtype=np.float32)
+    for t, seen in enumerate(clear[:, : rows * factor, : cols * factor]):
+        count[t] = _block_sums(seen.view(np.uint8), factor)
+        for b, plane in enumerate(stack.pixels[t, :, : rows * factor, : cols * factor]):
+            values[t, b] = _block_sums(np.where(seen, plane, np.float32(0)), factor)
+        values[t] /= np.maximum(count[t], 1)
+    own = stack.grid.transform
+    larger = Affine(own.a * factor, own.b * factor, own.c, own.d * factor, own.e * factor, own.f)
     grid = Grid(stack.grid.crs, larger, (rows, cols))
-    values = sums / np.maximum(count, 1)[:, None]
-    return grid, values.astype(np.float32), count >= 0.75 * factor**2
+    return grid, values, count >= 0.75 * factor**2
+
+
+def _block_sums(plane: NDArray[np.generic], factor: int) -> Array:
+    """(row, column) sums over blocks; rows first, which the processor adds many columns at a time."""
+    rows = plane.reshape(-1, factor, plane.shape[1]).sum(axis=1, dtype=np.float32)
+    return np.asarray(rows.reshape(len(rows), -1, factor).sum(axis=2))
 
 
 def reduction(gsd_m: float) -> int:

@@ -45,7 +45,7 @@ def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:
         slice(None, None, max(1, clear.shape[2] // 150)),
     )
     seen = clear[thin].reshape(len(clear), -1)
-    values = np.nan_to_num(stack.pixels.mean(axis=1))[thin].reshape(len(clear), -1)
+    values = np.nan_to_num(stack.pixels[:, :, *thin[1:]].mean(axis=1)).reshape(len(clear), -1)
     likeness = np.zeros((len(clear), len(clear)))
     for i in range(len(clear)):
         for j in range(i):

@@ -142,8 +142,9 @@ def robust_covariance(points: NDArray[np.float64], *, keep: float = 0.6, rounds:
     cut = special.chdtri(dims, 1 - keep)
     inside = special.chdtr(dims + 2, cut) / keep
     floor = np.diag((0.05 * scale) ** 2)
+    by_axis = np.ascontiguousarray(points.T)
     for _ in range(rounds):
-        distance = np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance + floor), points)
+        distance = ((np.linalg.inv(covariance + floor) @ by_axis) * by_axis).sum(axis=0)
         near = points[np.argpartition(distance, count - 1)[:count]]
         covariance = near.T @ near / (count * inside)
     return covariance + floor

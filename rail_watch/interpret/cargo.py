@@ -99,7 +99,8 @@ def _emptiness(values: Array, window: _Window) -> Array:
     sample = points[:: max(1, len(points) // 2000)].astype(np.float64)
     scale = np.maximum(np.subtract(*np.percentile(sample, [75, 25], axis=0)) / 1.349, 1e-6)
     scaled = sample / scale
-    gram = ((scaled[:, None] - scaled[None]) ** 2).sum(axis=-1)
+    square = (scaled**2).sum(axis=1)
+    gram = square[:, None] + square - 2 * scaled @ scaled.T
     mode = scaled[int(np.argmax(np.exp(-gram / (2 * 0.4**2)).sum(axis=1)))]
     near = scaled[((scaled - mode) ** 2).sum(axis=1) < 1.5]
     width = np.maximum(1.4826 * np.median(np.abs(near - mode), axis=0), 0.15)
@@ -120,23 +121,24 @@ def _posterior(window: _Window, baseline: Array, t: int, *, radiometry: Radiomet
         own_gain, own_offset, _ = line_fit(x, y)
         if own_gain > 0:
             gain[b], offset[b] = own_gain, own_offset
-    predicted = gain[:, None, None] * baseline + offset[:, None, None]
-    difference = np.where(known, window.pixels[t] - predicted, 0)
+    # From here on only what is known, one sample after the other.
+    light = baseline[:, known]
+    predicted = (gain[:, None] * light + offset[:, None]).astype(np.float32)
+    difference = window.pixels[t][:, known] - predicted
     level = np.maximum(np.median(window.pixels[t][:, ground], axis=1) - radiometry.dark[t], 1e-6).astype(np.float64)
-    sample = difference[:, ground & window.inside] if (ground & window.inside).sum() > 60 else difference[:, ground]
+    quiet = ground[known] & window.inside[known]
+    sample = difference[:, quiet] if quiet.sum() > 60 else difference[:, ground[known]]
     covariance = robust_covariance(sample.T[:: max(1, sample.shape[1] // 20_000)].astype(np.float64))
     transform, colour = noise_units(covariance + np.diag((0.012 * level) ** 2), level)
-    lit = np.where(known, np.maximum(predicted - radiometry.dark[t][:, None, None], 0), 0)
+    lit = np.maximum(predicted - radiometry.dark[t][:, None].astype(np.float32), 0)
+    turn = transform.astype(np.float32)
     r = Residual(
-        np.tensordot(transform, difference, axes=1).astype(np.float32),
-        np.tensordot(transform, lit, axes=1).astype(np.float32),
-        np.tensordot(transform, lit * (1 - window.shade)[:, None, None], axes=1).astype(np.float32),
-        known,
-        colour,
+        turn @ difference, turn @ lit, (turn * (1 - window.shade).astype(np.float32)) @ lit, known[known], colour
     )
-    none, full = np.zeros(known.shape, np.float32), np.ones(known.shape, np.float32)
+    none, full = np.zeros(lit.shape[1], np.float32), np.ones(lit.shape[1], np.float32)
     bare = np.logaddexp(log_density(r, none, none, sigma=0.2), log_density(r, none, full, sigma=0.2) - 1.5)
-    ratio = np.where(known, np.clip(log_density(r, full, none, sigma=0.2) - bare, -6, 6), 0)
+    ratio = np.zeros(known.shape, np.float32)
+    ratio[known] = np.clip(log_density(r, full, none, sigma=0.2) - bare, -6, 6)
     smooth = ndimage.gaussian_filter(ratio, 0.6) if known.shape[0] > 2 else ratio
     logit = smooth + np.log(PRIOR_COVERED / (1 - PRIOR_COVERED))
     return np.where(known, special.expit(logit), np.nan).astype(np.float32)
