@@ -46,7 +46,7 @@ def _centres(mask: Mask, radius: int) -> Mask:
     side = 2 * int(radius / np.sqrt(2)) + 1
     square = ndimage.minimum_filter(mask.view(np.uint8), side, mode="constant") > 0
     if not square.any():
-        return square
+        return np.zeros_like(mask)
     return np.asarray(square & (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] > radius))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from math import isfinite
 
-from rail_watch.interpret.signature import Signature, match
+from rail_watch.interpret.signature import Signature, matches
 from rail_watch.observe.records import Observation, SceneRecord
 
 MEMORY = timedelta(days=30)
@@ -71,16 +71,16 @@ def _same_train(
         if theirs is not None and item.when - other.when <= MEMORY and other.when < item.when
     ]
     # Trains too short to have a signature are no trials; every other comparison made is allowed for (Bonferroni).
-    compared = [(match(signature, theirs, pool), other) for other, theirs in candidates]
-    matches = [(m, other) for m, other in compared if isfinite(m.score)]
-    if not matches:
+    compared = zip(matches(signature, [theirs for _, theirs in candidates], pool), candidates, strict=True)
+    trials = [(m, other) for m, (other, _) in compared if isfinite(m.score)]
+    if not trials:
         return None
     # Of several looks at the same train the latest is named: they all match.
-    good = [(m, other) for m, other in matches if m.p_value * len(matches) < SAME_TRAIN_P]
+    good = [(m, other) for m, other in trials if m.p_value * len(trials) < SAME_TRAIN_P]
     if not good:
         return None
     chosen = max(good, key=lambda pair: (pair[1].when, pair[0].score))
-    return chosen[1], min(chosen[0].p_value * len(matches), 1.0)
+    return chosen[1], min(chosen[0].p_value * len(trials), 1.0)
 
 
 def link(
