@@ -114,7 +114,9 @@ def _digest(raw: Raw) -> str:
     """SHA-256 over type, shape and little-endian values."""
     ordered = np.ascontiguousarray(raw, dtype=raw.dtype.newbyteorder("<"))
     head = f"{ordered.dtype.str} {ordered.shape}".encode()
-    return hashlib.sha256(head + b"\n" + ordered.tobytes()).hexdigest()
+    digest = hashlib.sha256(head + b"\n")
+    digest.update(ordered.data if ordered.size else b"")
+    return digest.hexdigest()
 
 
 def _equals(raw: Raw, nodata: float | None) -> Mask:
@@ -168,6 +170,19 @@ def _saturated(raw: Raw) -> Mask:
     return np.asarray((raw == np.iinfo(raw.dtype).max).all(axis=0))
 
 
+def _scale(plane: Raw, out: NDArray[np.float32], scaling: tuple[float, float]) -> None:
+    """Put scale * plane + offset into `out`."""
+    if plane.dtype == np.uint16 and plane.size > 2**16:
+        # Fewer values than pixels: each is worked out once.
+        every = np.empty(2**16, dtype=np.float32)
+        _scale(np.arange(2**16, dtype=np.uint16), every, scaling)
+        np.take(every, plane, out=out, mode="clip")
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(plane, scaling[0], out=out, dtype=np.float64, casting="unsafe")
+        np.add(out, scaling[1], out=out, dtype=np.float64, casting="unsafe")
+
+
 def imagery_part(path: Path, asset: Asset, target: Grid) -> Part | None:
     """Read what of an imagery file lies under a target grid, None when nothing does.
 
@@ -186,13 +201,11 @@ def imagery_part(path: Path, asset: Asset, target: Grid) -> Part | None:
         missing = _missing(dataset, raw, asset.bands, window)
         scalings = [_scaling(dataset, band) for band in asset.bands]
     values = np.empty(raw.shape, dtype=np.float32)
-    for plane, out, (scale, offset) in zip(raw, values, scalings, strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(plane, scale, out=out, dtype=np.float64, casting="unsafe")
-            np.add(out, offset, out=out, dtype=np.float64, casting="unsafe")
+    for plane, out, scaling in zip(raw, values, scalings, strict=True):
+        _scale(plane, out, scaling)
     missing |= ~np.isfinite(values).all(axis=0)
-    values[:, missing] = np.nan
-    state = np.where(_saturated(raw), Quality.SATURATED, Quality.CLEAR).astype(np.uint8)
+    values += np.where(missing, np.float32(np.nan), np.float32(0))
+    state = np.where(_saturated(raw), np.uint8(Quality.SATURATED), np.uint8(Quality.CLEAR))
     state[missing] = Quality.NODATA
     return Part(part, values, state, _digest(raw))
 

@@ -8,6 +8,7 @@ product specification"; USGS LSDS-1619, table of the bits of QA_PIXEL; STAC best
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,10 @@ for _classes, _state in (
     _SCL[list(_classes)] = _state
 
 
-def _whole(layer: Layer, name: str) -> NDArray[np.int64]:
+def _whole(layer: Layer, name: str) -> NDArray[np.integer[Any]]:
     """Return the layer as whole numbers; what is no whole number becomes -1."""
+    if np.issubdtype(layer.dtype, np.unsignedinteger):
+        return cast(NDArray[np.integer[Any]], layer)
     if np.issubdtype(layer.dtype, np.integer):
         return layer.astype(np.int64)
     if not np.issubdtype(layer.dtype, np.floating):
@@ -79,10 +82,10 @@ def udm2(layer: Layer) -> States:
     states[snow] = Quality.SNOW
     states[shadow] = Quality.CLOUD_SHADOW
     states[heavy_haze | cloud] = Quality.CLOUD
-    return worst(states, _udm_bits(bands[7] & ~2))
+    return worst(states, _udm_bits(bands[7] & 0b11111101))
 
 
-def _udm_bits(bits: NDArray[np.int64]) -> States:
+def _udm_bits(bits: NDArray[np.integer[Any]]) -> States:
     """Bit 0 is outside the image, bit 1 cloud, bits 2 to 7 missing or suspect in a band."""
     states = np.full(bits.shape, Quality.CLEAR, dtype=np.uint8)
     states[(bits & 0b10) != 0] = Quality.CLOUD
@@ -128,14 +131,20 @@ MAPPINGS: dict[QualityKind, Callable[[Layer], States]] = {
 
 _RANK = np.zeros(256, dtype=np.uint8)
 _RANK[list(ORDER)] = range(len(ORDER))
+_BY_RANK = np.array(ORDER, dtype=np.uint8)
+
+NO_VALUE = np.zeros(256, dtype=np.float32)
+"""By state: what makes NaN of a pixel where nothing was measured, and leaves the others, when added."""
+NO_VALUE[[Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED]] = np.nan
 
 
 def worst(*layers: States) -> States:
     """Return for every pixel the state that stands latest in `ORDER`."""
-    result = layers[0]
+    ranks: States | None = None
     for layer in layers[1:]:
-        result = np.where(_RANK[layer] > _RANK[result], layer, result)
-    return result
+        if layer.any():  # else clear everywhere
+            ranks = np.maximum(_RANK.take(layers[0]) if ranks is None else ranks, _RANK.take(layer))
+    return layers[0] if ranks is None else _BY_RANK.take(ranks)
 
 
 def grown(states: States, *, pixels: int) -> States:
@@ -144,6 +153,8 @@ def grown(states: States, *, pixels: int) -> States:
         return states
     result = states
     for state in (Quality.CLOUD_SHADOW, Quality.CLOUD):
+        if not (states == state).any():
+            continue
         near = ndimage.maximum_filter((states == state).view(np.uint8), size=2 * pixels + 1, mode="constant")
         result = worst(result, np.where(near, state, Quality.CLEAR).astype(np.uint8))
     return result

@@ -16,12 +16,13 @@ from rail_watch.grid import Grid
 from rail_watch.imagery import checksum
 from rail_watch.imagery.hrefs import is_remote
 from rail_watch.imagery.pixels import Part, imagery_part, quality_part, sheet_of
-from rail_watch.imagery.quality import GROW_M, grown, worst
+from rail_watch.imagery.quality import GROW_M, NO_VALUE, grown, worst
 from rail_watch.imagery.scene import Asset, Quality, Scene, SceneRef, Unread
 from rail_watch.imagery.window import covers, lay, site_mask, target_of
 
 States = NDArray[np.uint8]
 OUTSIDE = int(Quality.OUTSIDE)
+CLEAR, NODATA, SATURATED = (np.uint8(state) for state in (Quality.CLEAR, Quality.NODATA, Quality.SATURATED))
 
 
 @dataclass
@@ -62,8 +63,9 @@ def _imagery(
         states.append(state)
     several = sum(len(asset.bands) for _, asset in paths) > 1
     saturated = np.all([state == Quality.SATURATED for state in states], axis=0) & several
-    flat = [np.where(state == Quality.SATURATED, Quality.CLEAR, state).astype(np.uint8) for state in states]
-    return planes, worst(*flat, np.where(saturated, Quality.SATURATED, Quality.CLEAR).astype(np.uint8))
+    for state in states:
+        state[state == Quality.SATURATED] = Quality.CLEAR
+    return planes, worst(*states, np.where(saturated, SATURATED, CLEAR))
 
 
 def _measured(part: Part, target: Grid) -> NDArray[np.float32]:
@@ -128,9 +130,9 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
     if not masks:
         log.notes.append("no cloud mask came with this scene; cloud was not looked for in it")
     pixels = read[0][0] if len(read[0]) == 1 else np.concatenate(read[0])
-    holes = np.where(np.isfinite(pixels).all(axis=0), Quality.CLEAR, Quality.NODATA).astype(np.uint8)
+    holes = np.where(np.isfinite(pixels).all(axis=0), CLEAR, NODATA)
     quality = worst(read[1], holes, *masks)
-    pixels[:, np.isin(quality, (Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED))] = np.nan
+    pixels += NO_VALUE.take(quality)
     names = tuple(band.name for _, asset in imagery for band in asset.bands)
     ref = replace(ref, simulated=ref.simulated or any(sheet.simulated for sheet in sheets))
     return Scene(ref, target, names, pixels, quality, log.digests, tuple(log.notes))
@@ -138,7 +140,7 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
 
 def _anything(state: States, site: Site, target: Grid) -> bool:
     """Return whether any pixel inside the site was measured."""
-    return bool((~np.isin(state, (Quality.OUTSIDE, Quality.NODATA)) & site_mask(site, target)).any())
+    return bool(((state != OUTSIDE) & (state != NODATA) & site_mask(site, target)).any())
 
 
 def read(ref: SceneRef, site: Site, *, margin_m: float = 30.0) -> Scene | Unread:

@@ -14,8 +14,9 @@ from shapely import LineString
 
 from rail_watch.aoi.site import Bridge, Site, Track
 from rail_watch.grid import WGS84, Grid, transformer
+from rail_watch.imagery.quality import NO_VALUE
 from rail_watch.imagery.scene import Quality
-from rail_watch.prepare.regrid import NOTHING, SPLINE_PX, filled
+from rail_watch.prepare.regrid import SPLINE_PX, filled
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
@@ -179,7 +180,7 @@ def _sampled(stack: Stack, layouts: Sequence[_Layout]) -> list[tuple[Array, NDAr
             for b in range(bands):
                 pixels[t, b] = (layout.reading @ planes[b]).reshape(layout.shape)
             points = states[layout.nearest]
-            pixels[t][:, NOTHING[points].any(axis=0).reshape(layout.shape)] = np.nan
+            pixels[t] += NO_VALUE[points].sum(axis=0).reshape(layout.shape)
             # What either of two points is but clear, their mean is.
             quality[t] = np.where(points[0] == Quality.CLEAR, points[-1], points[0]).reshape(layout.shape)
     return out

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rail_watch.grid import Grid, transformer
+from rail_watch.imagery.quality import NO_VALUE
 from rail_watch.imagery.scene import Quality, Scene
 from rail_watch.prepare.align import TAPS, translate
 
@@ -14,11 +15,6 @@ LANCZOS_PX = TAPS + 1
 """A shifted pixel is read from no farther than this."""
 SPLINE_PX = 12
 """A spline's coefficient owes less than a millionth to samples farther than this."""
-NOTHING = np.zeros(256, dtype=bool)
-"""By quality: nothing was measured."""
-NOTHING[[Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED]] = True
-NO_VALUE = np.where(NOTHING, np.float32(np.nan), np.float32(0))
-"""By quality: what makes NaN of a pixel where nothing was measured, and leaves the others, when added."""
 MAPPING_STEP_PX = 32
 """Spacing of the points between which a mapping between two projections is interpolated."""
 
