@@ -5,11 +5,14 @@ The only module that knows all stages. No clock, no network of its own, no plott
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -47,6 +50,8 @@ class DetectOptions:
     false_alarm_rate: float = 0.01
     """Per track and scene."""
     jobs: int = 1
+    """Scenes read at the same time, and processes that judge: with more than one, the caller's own main module must be
+    safe to import (`if __name__ == "__main__"`), as `multiprocessing` asks."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +167,35 @@ def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scen
     return [(f"{n} ({_kind(g[0])})" if names.count(n) > 1 else n, g) for n, g in named]
 
 
+def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, limits: bool) -> Judged:
+    """Prepare and interpret the scenes of one sensor."""
+    stack = prepare(group, site, sensor=sensor)
+    return Judged(stack, tuple(group), interpret(stack, site, false_alarm_rate=rate, limits=limits))
+
+
+def _judge_groups(
+    groups: Sequence[tuple[str, list[Scene]]], judge: Callable[[str, list[Scene]], Judged], pool: Executor | None
+) -> list[Judged]:
+    """Judge every sensor's scenes; with a pool the largest group here and the others beside it."""
+    if pool is None or len(groups) < 2:
+        return [judge(sensor, group) for sensor, group in groups]
+    sizes = [sum(scene.pixels.size for scene in group) for _, group in groups]
+    largest = sizes.index(max(sizes))
+    beside: dict[int, Future[Judged]] = {
+        index: pool.submit(judge, *groups[index]) for index in range(len(groups)) if index != largest
+    }
+    own = judge(*groups[largest])
+    return [own if index == largest else beside[index].result() for index in range(len(groups))]
+
+
 def _judge_site(
-    site: Site, *, source: str | Path, options: DetectOptions, progress: Progress | None, elsewhere: bool = False
+    site: Site,
+    *,
+    source: str | Path,
+    options: DetectOptions,
+    progress: Progress | None = None,
+    elsewhere: bool = False,
+    pool: Executor | None = None,
 ) -> _Part | None:
     """Find, read and interpret one site; None when the source has nothing of it.
 
@@ -176,15 +208,14 @@ def _judge_site(
     if not refs:
         return None
     scenes, unread = _read_all(refs, site, jobs=options.jobs, progress=progress)
-    judged, records = [], []
-    for sensor, group in groups_of(scenes):
-        if progress is not None:
-            progress(len(refs), len(refs), f"{site.id}: judging {len(group)} scenes of {sensor}")
-        stack = prepare(group, site, sensor=sensor)
-        findings = interpret(stack, site, false_alarm_rate=options.false_alarm_rate, limits=not elsewhere)
-        part = Judged(stack, tuple(group), findings)
-        judged.append(part)
-        for t, scene in enumerate(group):
+    groups = groups_of(scenes)
+    if progress is not None:
+        progress(len(refs), len(refs), f"{site.id}: judging {len(scenes)} scenes of {len(groups)} sensors")
+    judge = partial(_judged, site=site, rate=options.false_alarm_rate, limits=not elsewhere)
+    judged = _judge_groups(groups, judge, pool)
+    records = []
+    for part in judged:
+        for t, scene in enumerate(part.scenes):
             records.append(scene_record(part, site, t, baseline=not _inside(scene.ref.when, options.when)))
     for item in unread:
         if item.failed or _inside(item.ref.when, options.when):
@@ -200,6 +231,31 @@ def _judge_site(
         Unread(SceneRef(id=f, when=refs[0].when, platform=None, gsd_m=None, assets=()), f) for f in found.faults
     )
     return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults))
+
+
+def _glance(site: Site, *, source: str | Path, options: DetectOptions) -> _Part | None:
+    """Look at a linked site for trains to know again; its pixels are not needed afterwards."""
+    part = _judge_site(site, source=source, options=options, elsewhere=True)
+    return None if part is None else replace(part, judged=())
+
+
+def _glances(
+    sites: Sequence[Site], *, source: str | Path, options: DetectOptions, pool: Executor | None
+) -> list[_Part]:
+    glance = partial(_glance, source=source, options=options)
+    parts = pool.map(glance, sites) if pool is not None else map(glance, sites)
+    return [part for part in parts if part is not None]
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[Executor | None]:
+    """Processes for what can be judged side by side; None with one job."""
+    if jobs < 2:
+        yield None
+        return
+    # Spawned, not forked: GDAL and its threads do not survive a fork.
+    with ProcessPoolExecutor(min(jobs, 2), mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
 def _linked(sites: Sequence[Site]) -> list[Site]:
@@ -289,19 +345,22 @@ def detect_sites(
     BadInput
         When the source itself is wrong.
     """
-    parts = [_judge_site(site, source=source, options=options, progress=progress) for site in sites]
-    usable = [p for p in parts if p is not None and any(record.status != "skipped" for record in p.scenes)]
-    if not usable:
-        asked = ", ".join(site.id for site in sites)
-        tried = [item for p in parts if p is not None for item in p.unread if item.failed]
-        more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""
-        raise NoUsableImagery(f"{source}: no scene shows {asked} in the interval and with the sensor asked for{more}")
-    around = [
-        p
-        for site in _linked([p.site for p in usable if p.seen])
-        if (p := _judge_site(site, source=source, options=options, progress=progress, elsewhere=True)) is not None
-    ]
+    with _pool(options.jobs) as pool:
+        look = partial(_judge_site, source=source, options=options, progress=progress, pool=pool)
+        parts = [look(site) for site in sites]
+        usable = [p for p in parts if p is not None and any(record.status != "skipped" for record in p.scenes)]
+        if not usable:
+            raise NoUsableImagery(_nothing(sites, parts, source=source))
+        linked = _linked([p.site for p in usable if p.seen])
+        around = _glances(linked, source=source, options=options, pool=pool)
     everyone = [*[p for p in parts if p is not None], *around]
     return [
         _finished(part, everyone, options=options, created=created, source=source) for part in parts if part is not None
     ]
+
+
+def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: str | Path) -> str:
+    asked = ", ".join(site.id for site in sites)
+    tried = [item for p in parts if p is not None for item in p.unread if item.failed]
+    more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""
+    return f"{source}: no scene shows {asked} in the interval and with the sensor asked for{more}"
