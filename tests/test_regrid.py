@@ -180,6 +180,6 @@ def test_resampling_only_what_is_wanted_gives_the_same_there() -> None:
     wanted[5:20, 10:14] = wanted[18:33, 30:41] = True
     whole, part = translate(image, 0.3, -1.4), translate(image, 0.3, -1.4, wanted=wanted)
     np.testing.assert_array_equal(part[:, wanted], whole[:, wanted])
-    kernel = [np.sinc(x) * np.sinc(x / 4) for x in np.arange(-4, 5) - 0.3]
+    kernel = [np.sinc(x) * np.sinc(x / 4) * (abs(x) < 4) for x in np.arange(-4, 5) - 0.3]
     rows = ndimage.correlate1d(image, np.array(kernel) / sum(kernel), axis=1, mode="nearest")
-    np.testing.assert_allclose(translate(image, 0.3, 0.0), rows, atol=2e-6)
+    np.testing.assert_allclose(translate(image, 0.3, 0.0), rows, atol=2e-6, rtol=0)
