@@ -5,7 +5,7 @@ stretch of one contrast c_b between two ends, seen through the sensor's point sp
 Ends and contrasts are not known: for each speed those that fit best are taken, all bands together (maximum likelihood;
 the contrasts by generalised least squares, the ends by search). The noise is that of the same deck empty, in its
 covariance between bands and along the track, so that ground which does not move cannot pass for a standing train;
-inside the train it has what is uneven along it (railcars of several colours) besides.
+the train itself has what is uneven along it (railcars of several colours), a random process that moves with it.
 
 The interval is that of the profile likelihood (Wilks 1938). Bands are registered to each other with an error that acts
 like a speed; it is a nuisance parameter of known spread, profiled with the rest.
@@ -14,7 +14,7 @@ like a speed; it is a nuisance parameter of known spread, profiled with the rest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -34,8 +34,12 @@ SLOW_MPS = 3.0
 """A train is said to stand when its speed is below this with 95 %: a walking pace cannot be told from a stop."""
 SIGNIFICANT = 0.01
 """Share of standing trains that may be called moving."""
-PLACE_M = 0.5
-"""Places of an end are told apart to this."""
+SPEEDS = np.linspace(-FASTEST_MPS, FASTEST_MPS, 57)
+SHARES = (0.3, 0.9)
+"""Of what is uneven along a train, how much all bands have in common."""
+MOVES_M = np.linspace(-24.0, 24.0, 17)
+"""How far a train's ends may lie from where the detector put them: at 10 m it misses one by 11 m, RMS."""
+_END_PAIRS = tuple(part.ravel() for part in np.meshgrid(np.arange(17), np.arange(17), indexing="ij"))
 SHORTEST_M = 10.0
 RAILCAR_M = 15.0
 """How far along it a train stays like itself."""
@@ -43,6 +47,9 @@ COLOURS = (0.16 / 0.5) ** 2
 """Variance between railcars of a train, as a share of its contrast squared."""
 BLUR_PX = 0.55
 """Standard deviation of the point spread and of the resampling onto the strip, in pixels."""
+NUGGET = 0.15
+"""Share of the noise that is taken as new at every step. Profiles are resampled finer than the pixels: what passes for
+noise-free in between would otherwise be believed, and no point spread is known that well."""
 LAGS_M = 60.0
 """Noise farther apart along the track than this is taken as independent."""
 DROP = 0.5 * float(special.chdtri(1, 0.05))
@@ -110,7 +117,9 @@ def deck_noise(empty: Sequence[Array], *, step_m: float, least: Array) -> DeckNo
             total[lag] += float(np.nansum(product))
             pairs[lag] += int(np.isfinite(product).sum())
     correlation = (total / np.maximum(pairs, 1)) / max(total[0] / max(pairs[0], 1), 1e-12)
-    return DeckNoise(covariance, correlation * (1 - np.arange(count) / count))
+    correlation *= (1 - NUGGET) * (1 - np.arange(count) / count)
+    correlation[0] = 1.0
+    return DeckNoise(covariance, correlation)
 
 
 @dataclass(frozen=True)
@@ -132,123 +141,77 @@ class _Seen:
         """Places of the samples that count in the raveled values."""
         return np.flatnonzero(np.isfinite(self.values).ravel())
 
-    def covariance(self, texture: Array) -> Array:
-        """Of the samples that count: deck noise, a level of each band's own, and what is uneven inside the train.
+    def covariance(self, texture: Array, speed: float) -> Array:
+        """Of the samples that count: deck noise, a level of each band's own, and what is uneven along the train.
 
-        `texture` (B,) is the variance of the last; it is as long as a railcar and taken as each band's own.
+        `texture` (B, B) is the covariance of the last between bands; it is as long as a railcar and moves with the
+        train.
         """
         steps = self.values.shape[1]
         place = np.arange(steps)
         apart = np.abs(place[:, None] - place[None, :])
         along = np.concatenate([self.noise.correlation, np.zeros(steps)])[apart]
-        middle = (place + 0.5) * self.step_m
-        inside = (middle > self.ends_m[0] - self.blur_m) & (middle < self.ends_m[1] + self.blur_m)
-        alike = np.exp(-apart * self.step_m / RAILCAR_M) * np.outer(inside, inside)
         spread = np.diag(np.diag(self.noise.covariance))
         full = np.kron(self.noise.covariance, along) + np.kron(spread, np.full(apart.shape, 0.25))
-        full += np.kron(np.diag(texture), alike)
+        own = ((place + 0.5) * self.step_m)[None, :] - speed * self.delay_s[:, None]
+        inside = ((own > self.ends_m[0]) & (own < self.ends_m[1])).ravel()
+        lag = np.subtract.outer(own.ravel(), own.ravel())
+        wide = np.hypot(RAILCAR_M, 2 * self.blur_m)
+        alike = np.exp(-0.5 * (lag / wide) ** 2) * np.outer(inside, inside)
+        full += np.repeat(np.repeat(texture, steps, axis=0), steps, axis=1) * alike
         return np.asarray(full[np.ix_(self.use, self.use)])
 
 
-def _steps_up(seen: _Seen, places_m: Array) -> Array:
-    """(samples, B * U) unit steps at each place in each band, as the sensor blurs them."""
-    bands, steps = seen.values.shape
-    middle = (np.arange(steps) + 0.5) * seen.step_m
-    up = special.ndtr((middle[:, None] - places_m[None, :]) / seen.blur_m)
-    return np.asarray(np.kron(np.eye(bands), up)[seen.use])
-
-
-@dataclass(frozen=True)
-class _Search:
-    """Which speeds and ends are tried."""
-
-    speeds: Array
-    end_m: float
-    """How far from `ends_m` either end may lie."""
-    step_m: float
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Best of a search."""
-
-    profile: Array
-    """Log-likelihood at each speed, ends and contrasts put best, up to a constant."""
-    contrast: Array
-    """(B,) of the best."""
-    ends_m: tuple[float, float]
-    left: Array
-    """What it leaves of the samples."""
-
-
-ROUGH = _Search(np.linspace(-FASTEST_MPS, FASTEST_MPS, 15), 30.0, 5.0)
-"""A detector at 10 m misses an end by 15 m, root mean square."""
-FINE = _Search(np.linspace(-FASTEST_MPS, FASTEST_MPS, 57), 20.0, 2.5)
-
-
-def _fit(seen: _Seen, texture: Array, search: _Search) -> _Fit:
-    """Try every speed with every pair of ends; the contrasts of the bands follow by least squares."""
-    bands = len(seen.delay_s)
-    lower = linalg.cholesky(seen.covariance(texture), lower=True, check_finite=False)
-    data = seen.values.ravel()[seen.use]
-    white = linalg.solve_triangular(lower, data, lower=True, check_finite=False)
-    reach = search.end_m + FASTEST_MPS * float(np.abs(seen.delay_s).max()) + PLACE_M
-    near = np.arange(-reach, reach + PLACE_M, PLACE_M)
-    raw = [_steps_up(seen, end + near) for end in seen.ends_m]
-    edges = [linalg.solve_triangular(lower, e, lower=True, check_finite=False) for e in raw]
-    moves = np.arange(-search.end_m, search.end_m + 1e-6, search.step_m)
-    first, last = (part.ravel() for part in np.meshgrid(moves, moves, indexing="ij"))
-    kept = seen.ends_m[1] + last - seen.ends_m[0] - first >= SHORTEST_M
-    pair = _Pair(edges, white, bands)
-    profile, found = np.empty(len(search.speeds)), []
-    for n, speed in enumerate(search.speeds):
-        shift = speed * seen.delay_s[:, None]
-        one, two = (np.rint((m[kept] + shift + reach) / PLACE_M).astype(int) for m in (first, last))
-        gained, contrast = pair.weigh(one, two)
-        top = int(np.argmax(gained))
-        profile[n] = gained[top]
-        ends = (seen.ends_m[0] + float(first[kept][top]), seen.ends_m[1] + float(last[kept][top]))
-        found.append((contrast[top], one[:, top], two[:, top], ends))
-    contrast, one, two, ends = found[int(np.argmax(profile))]
-    column = np.arange(bands) * len(near)
-    return _Fit(profile, contrast, ends, data - (raw[0][:, column + one] - raw[1][:, column + two]) @ contrast)
-
-
-class _Pair:
-    """Inner products of all unit steps at the train's two ends: every fit is put together from them."""
-
-    def __init__(self, edges: Sequence[Array], white: Array, bands: int) -> None:
-        """Take the whitened steps (samples, B * U) at the first end and the last, and the whitened data."""
-        self.band = np.arange(bands)
-        self.pulls = [(e.T @ white).reshape(bands, -1) for e in edges]
-        self.gram = [
-            (edges[i].T @ edges[j]).reshape(bands, edges[i].shape[1] // bands, bands, -1)
-            for i, j in ((0, 0), (0, 1), (1, 1))
-        ]
-
-    def weigh(self, one: NDArray[np.intp], two: NDArray[np.intp]) -> tuple[Array, Array]:
-        """(n,) gain in log-likelihood and (n, B) contrasts of trains between places `one` and `two` (B, n)."""
-        b, r, c = self.band[:, None], self.band[:, None, None], self.band[None, :, None]
-        pull = (self.pulls[0][b, one] - self.pulls[1][b, two]).T
-        cross = self.gram[1][r, one[:, None], c, two[None]]
-        square = self.gram[0][r, one[:, None], c, one[None]] + self.gram[2][r, two[:, None], c, two[None]]
-        square = (square - cross - cross.transpose(1, 0, 2)).transpose(2, 0, 1) + 1e-9 * np.eye(len(self.band))
-        contrast = np.linalg.solve(square, pull[:, :, None])[:, :, 0]
-        return 0.5 * (contrast * pull).sum(axis=1), contrast
-
-
-def _texture(seen: _Seen, fit: _Fit) -> Array:
-    """(B,) variance, beyond the deck's own, of what a stretch of one contrast leaves inside the train.
+def _texture(seen: _Seen, share: float) -> Array:
+    """(B, B) covariance of what is uneven along the train, of which all bands have `share` in common.
 
     At least what railcars differ by in colour: a sixth of the ground's light, where they differ from it by half.
     """
-    full = np.full(seen.values.size, np.nan)
-    full[seen.use] = fit.left
     middle = (np.arange(seen.values.shape[1]) + 0.5) * seen.step_m
-    inside = (middle > seen.ends_m[0]) & (middle < seen.ends_m[1])
-    rest = full.reshape(seen.values.shape)[:, inside]
-    power = np.nanmean(rest**2, axis=1) if np.isfinite(rest).any() else np.zeros(len(rest))
-    return np.asarray(np.maximum(np.nan_to_num(power) - np.diag(seen.noise.covariance), COLOURS * fit.contrast**2))
+    inside = seen.values[:, (middle > seen.ends_m[0]) & (middle < seen.ends_m[1]) & np.isfinite(seen.values[0])]
+    noise = np.diag(seen.noise.covariance)
+    if inside.shape[1] < 2:
+        return np.diag(COLOURS * noise)
+    mean = inside.mean(axis=1)
+    power = np.maximum(inside.var(axis=1) - noise, COLOURS * np.maximum(mean**2, noise))
+    rest = inside - mean[:, None]
+    best = int(np.argmax(power / noise))
+    size = np.sqrt(power) * np.where(rest @ rest[best] < 0, -1.0, 1.0)
+    return np.asarray(share * np.outer(size, size) + (1 - share) * np.diag(power))
+
+
+def _gain(seen: _Seen, texture: Array, speed: float) -> tuple[float, Array]:
+    """Log-likelihood of a speed, ends and contrasts put best, up to a constant; and the contrasts (B,)."""
+    bands, steps = seen.values.shape
+    lower = linalg.cholesky(seen.covariance(texture, speed), lower=True, check_finite=False)
+    middle = (np.arange(steps) + 0.5) * seen.step_m
+    ends = np.array(seen.ends_m)[:, None] + MOVES_M[None, :]
+    up = special.ndtr(
+        (middle - speed * seen.delay_s[:, None])[:, :, None, None] / seen.blur_m - ends[None, None] / seen.blur_m
+    )
+    columns = np.zeros((bands, steps, bands, 2, len(MOVES_M)))
+    columns[np.arange(bands), :, np.arange(bands)] = up
+    data = np.column_stack([seen.values.ravel(), columns.reshape(bands * steps, -1)])[seen.use]
+    white = linalg.solve_triangular(lower, data, lower=True, check_finite=False)
+    inner = white[:, 1:].T @ white
+    shape = (bands, 2, len(MOVES_M))
+    pull, gram = inner[:, 0].reshape(shape), inner[:, 1:].reshape(*shape, *shape)
+    first, last = _END_PAIRS
+    kept = ends[1, last] - ends[0, first] >= SHORTEST_M
+    first, last = first[kept], last[kept]
+    pulls = (pull[:, 0, first] - pull[:, 1, last]).T
+    square = _picked(gram, 0, 0, (first, first)) + _picked(gram, 1, 1, (last, last))
+    square -= _picked(gram, 0, 1, (first, last)) + _picked(gram, 1, 0, (last, first))
+    contrast = np.linalg.solve(square + 1e-9 * np.eye(bands), pulls[:, :, None])[:, :, 0]
+    gains = 0.5 * (contrast * pulls).sum(axis=1)
+    top = int(np.argmax(gains))
+    rest = 0.5 * float(white[:, 0] @ white[:, 0]) + float(np.log(np.diag(lower)).sum())
+    return float(gains[top]) - rest, contrast[top]
+
+
+def _picked(gram: Array, one: int, other: int, at: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Array:
+    """(n, B, B) inner products of steps at two places each."""
+    return np.asarray(np.moveaxis(gram[:, one][:, :, :, other][:, at[0], :, at[1]], 0, 0))
 
 
 def motion_on(
@@ -293,12 +256,13 @@ def motion_on(
 
 def _profile(seen: _Seen, *, registration_m: float) -> tuple[Array, Array]:
     """Speeds and the log-likelihood of each, all else put best."""
-    rough = _fit(seen, np.zeros(len(seen.delay_s)), ROUGH)
-    seen = replace(seen, ends_m=rough.ends_m)
-    found = _fit(seen, _texture(seen, rough), FINE)
+    found = [[_gain(seen, _texture(seen, share), float(v)) for v in SPEEDS] for share in SHARES]
+    grid = np.array([[gain for gain, _ in one] for one in found])
+    share, speed = np.unravel_index(int(np.argmax(grid)), grid.shape)
+    contrast = found[int(share)][int(speed)][1]
     speeds = np.arange(-FASTEST_MPS, FASTEST_MPS + 0.05, 0.1)
-    fine = np.asarray(PchipInterpolator(FINE.speeds, found.profile)(speeds))
-    spread = registration_m * _sensitivity(seen, found.contrast)
+    fine = np.asarray(PchipInterpolator(SPEEDS, grid.max(axis=0))(speeds))
+    spread = registration_m * _sensitivity(seen, contrast)
     penalty = 0.5 * ((speeds[:, None] - speeds[None, :]) / max(spread, 1e-3)) ** 2
     return speeds, np.asarray((fine[None, :] - penalty).max(axis=1))
 
