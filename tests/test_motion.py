@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_material import BANDS, GSD_M, LIGHT, STEP_M, Pass, judged, profile, times
+from simulate_material import BARE, LAT, small_site, small_story
 
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.interpret.band_times import band_times, sentinel_2_times
-from rail_watch.interpret.motion import deck_noise, motion_on
+from rail_watch.interpret.motion import Motion, deck_noise, motion_on
+from rail_watch.observe.moving import motion_properties, motion_sentence
+from rail_watch.simulate.scene import frame_for, season_of, stage
+from rail_watch.simulate.series import take
+from rail_watch.simulate.story import parse_story
+from rail_watch.simulate.world import world_of
 
 
 def _rng(*seed: int) -> np.random.Generator:
@@ -99,3 +105,36 @@ def test_an_empty_deck_and_missing_steps_do_not_break_it() -> None:
     hidden = np.full_like(gaps, np.nan)
     assert motion_on(hidden, noise, times(), span=(45, 70), step_m=STEP_M, gsd_m=GSD_M) is None
     assert deck_noise([hidden], step_m=STEP_M, least=LIGHT) is None
+
+
+@pytest.mark.parametrize(
+    ("motion", "words"),
+    [
+        (Motion("moving", -11.0, (-14.0, -8.0), 1e-4, True), "moving west, from the line's last vertex to its first"),
+        (Motion("moving", 11.0, (8.0, 14.0), 1e-4, False), "which way cannot be told"),
+        (Motion("standing", 0.4, (-1.6, 2.5), 0.7, True), "slower than 9 km/h"),
+        (Motion("cannot be told", 5.0, (-2.0, 12.0), 0.1, True), "cannot be told"),
+    ],
+)
+def test_words_say_what_is_known(motion: Motion, words: str) -> None:
+    assert words in motion_sentence(motion, 78.0)
+    members = motion_properties(motion, 78.0)
+    assert members.keys() == motion_properties(None, 78.0).keys()
+    assert (members["direction"] is None) == (members["bound_for"] is None)
+    assert members["moving"] is {"moving": True, "standing": False}.get(motion.verdict)
+
+
+def test_a_passing_train_is_displaced_between_bands_and_only_then() -> None:
+    site = small_site()
+    document = small_story()
+    stay, scene = document["stays"][0], document["scenes"][1]  # type: ignore[index]
+    pictures = []
+    for speed in (0.0, 12.0):
+        told = parse_story({**document, "stays": [{**stay, "speed_mps": speed}], "scenes": [scene]}, name="t")
+        story = told.sites["small"]
+        world = world_of(site, seed=told.seed)
+        shot = story.shots[0]
+        ground = stage(world, BARE, frame_for(world, shot.sensor), season_of(shot.when, LAT))
+        pictures.append(take(world, story, shot, ground)[0].dn.astype(int))
+    changed = np.abs(pictures[1] - pictures[0]).max(axis=(1, 2))
+    assert changed[0] == 0 and (changed[1:] > 20).all()
