@@ -3,7 +3,8 @@
 Trains are drawn by `tests/motion_material.py` (which knows nothing of the estimator): a 10 m sensor with Sentinel-2's
 delays, bands misplaced by 0.7 m each, ends known to 10 m, on an otherwise unchanged deck. Seeds are not those of tests.
 
-Usage: python benchmarks/motion.py [--trains 200] [--noise 0.02] [--seed 1000] > figures.json
+Usage: python benchmarks/motion.py [--trains 200] [--noise 0.02] [--seed 1000] [--speeds 0 12] [--lengths 110]
+       > figures.json
 """
 
 from __future__ import annotations
@@ -54,12 +55,14 @@ def main() -> None:
     parser.add_argument("--trains", type=int, default=200, help="of each speed and length")
     parser.add_argument("--noise", type=float, default=0.02, help="of a pixel, as a share of the deck's light")
     parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--speeds", type=float, nargs="+", default=SPEEDS_MPS, help="metres a second")
+    parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS_M, help="metres")
     arguments = parser.parse_args()
     keys = ("speed_mps", "length_m", "bias_mps", "rms_mps", "covers", "width_mps", "moving", "standing")
     print("| " + " | ".join(keys) + " |\n|" + "---|" * len(keys), file=sys.stderr)
     rows = []
-    for speed in SPEEDS_MPS:
-        for length in LENGTHS_M:
+    for speed in arguments.speeds:
+        for length in arguments.lengths:
             rows.append(row(speed, length, arguments))
             print("| " + " | ".join(str(rows[-1][key]) for key in keys) + " |", file=sys.stderr, flush=True)
     covers = float(np.average([r["covers"] for r in rows]))
