@@ -38,8 +38,6 @@ from rail_watch.change.speckle import (
     unit_of,
 )
 
-MEDIAN_COST = np.pi / 2
-"""The median of three scenes or more varies by this much more than their mean."""
 LEAST_GROUND = 200
 """So many pixels are needed to know a scene's gain and how far real ground departs from speckle."""
 MOST_POINTS = 50_000
@@ -188,14 +186,20 @@ def _median(values: Array) -> Array:
         return np.asarray(np.nanmedian(values, axis=0))
 
 
+def median_cost(count: NDArray[np.integer]) -> Array:
+    """Return how much more the median of so many Gaussian values varies than their mean; right to 3 per cent."""
+    few = np.where(count % 2 == 1, np.pi / 2 - 1, np.pi - 2)
+    return np.asarray(0.5 * np.pi * count / (count + few))
+
+
 def _usual(logs: Array, looks: Array, t: int) -> tuple[Array, Array]:
     """What all scenes but t usually show (B, row, column), and the looks of that."""
     others = np.arange(len(logs)) != t
     centre = _median(logs[others])
     count = np.isfinite(logs[others]).sum(axis=0)
     variance = np.where(np.isfinite(looks[others]), special.polygamma(1, looks[others]), 0.0).sum(axis=0)
-    cost = np.where(count > 2, MEDIAN_COST, 1.0)
-    return centre, np.where(count > 0, looks_of(variance * cost / np.maximum(count, 1) ** 2), np.nan)
+    many = np.maximum(count, 1)
+    return centre, np.where(count > 0, looks_of(variance * median_cost(many) / many**2), np.nan)
 
 
 def _without_gain(logs: Array, ground: Mask) -> Array:
