@@ -10,9 +10,11 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from rail_watch.grid import Grid, transformer
 from rail_watch.imagery.scene import Quality, Scene, SceneRef
+from rail_watch.prepare.align import translate
 from rail_watch.prepare.regrid import filled, regrid, to_nearest_pixel
 
 UTM51, UTM52 = "EPSG:32651", "EPSG:32652"
@@ -152,3 +154,32 @@ def test_filled_takes_the_nearest_measured() -> None:
     band = np.array([[1, np.nan, np.nan, 4]], np.float32)
     np.testing.assert_array_equal(filled(band, ~np.isfinite(band)), [[1, 1, 4, 4]])
     assert not filled(np.full((2, 2), np.nan, np.float32), np.ones((2, 2), bool)).any()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**16), st.integers(1, 6))
+def test_filled_reaches_so_far_with_values_from_the_edge(seed: int, reach: int) -> None:
+    rng = np.random.default_rng(seed)
+    missing = ndimage.binary_dilation(rng.random((30, 34)) < 0.01, iterations=5)
+    values = np.where(missing, np.float32(np.nan), rng.uniform(1, 2, (2, 30, 34)).astype(np.float32))
+    got = filled(values, missing, reach_px=reach)
+    np.testing.assert_array_equal(got[:, ~missing], values[:, ~missing])
+    steps = ndimage.distance_transform_cdt(missing, "taxicab") if missing.any() else missing
+    near = missing & (steps <= reach) if not missing.all() else np.zeros_like(missing)
+    assert (got[:, near] >= 1).all()
+    assert not got[:, missing & ~near].any()
+    # Both bands come from one place.
+    pairs = {tuple(pair) for pair in values[:, ~missing].T.tolist()}
+    assert {tuple(pair) for pair in got[:, near].T.tolist()} <= pairs
+
+
+def test_resampling_only_what_is_wanted_gives_the_same_there() -> None:
+    rng = np.random.default_rng(4)
+    image = rng.random((2, 40, 50), dtype=np.float32)
+    wanted = np.zeros((40, 50), bool)
+    wanted[5:20, 10:14] = wanted[18:33, 30:41] = True
+    whole, part = translate(image, 0.3, -1.4), translate(image, 0.3, -1.4, wanted=wanted)
+    np.testing.assert_array_equal(part[:, wanted], whole[:, wanted])
+    kernel = [np.sinc(x) * np.sinc(x / 4) * (abs(x) < 4) for x in np.arange(-4, 5) - 0.3]
+    rows = ndimage.correlate1d(image, np.array(kernel) / sum(kernel), axis=1, mode="nearest")
+    np.testing.assert_allclose(translate(image, 0.3, 0.0), rows, atol=2e-6, rtol=0)

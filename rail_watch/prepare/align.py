@@ -33,6 +33,8 @@ PEAK_PX = 2
 """Half-width of a correlation peak."""
 TAPS = 4
 """Half-length of the Lanczos kernel."""
+STRIPE = 50_000
+"""About so many pixels are resampled at once: they stay in the processor's cache."""
 TUKEY = 2.5
 """Residuals beyond this many robust deviations (what moved: shadows, vehicles) have no say."""
 OUTVOTED = 3.0
@@ -138,8 +140,32 @@ def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[floa
     Both images are of even contrast and 0 where they cannot be used. The correlation is multiplied by a
     Gaussian prior of half the reach, so that a far shift needs strong support. Good to a few tenths of a pixel.
     """
-    shape = tuple(fft.next_fast_len(int(n) + 2 * reach_px, real=True) for n in reference.shape)
-    surface = fft.irfft2(np.conj(fft.rfft2(reference, shape)) * fft.rfft2(image, shape), shape)
+    one, other = spectrum(reference, reach_px=reach_px), spectrum(image, reach_px=reach_px)
+    return peak_of(one, other, reach_px=reach_px)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """An image of even contrast, ready to be correlated with others."""
+
+    values: NDArray[np.complex64]
+    """Half of its discrete Fourier transform, padded."""
+    shape: tuple[int, int]
+    """Of the padded image."""
+    size: float
+    """Root of the sum of its squares."""
+
+
+def spectrum(image: Image, *, reach_px: int) -> Spectrum:
+    """Transform an image, padded so that shifts of up to `reach_px` do not wrap round."""
+    rows, cols = (int(fft.next_fast_len(n + 2 * reach_px, real=True)) for n in image.shape)
+    return Spectrum(fft.rfft2(image, (rows, cols)), (rows, cols), float(np.linalg.norm(image)))
+
+
+def peak_of(reference: Spectrum, image: Spectrum, *, reach_px: int) -> tuple[float, float, float]:
+    """As `coarse_shift`, of two spectra made for the same reach."""
+    shape = image.shape
+    surface = fft.irfft2(np.conj(reference.values) * image.values, shape, overwrite_x=True)
     steps = np.arange(-reach_px, reach_px + 1)
     prior = np.exp(-0.5 * (steps / max(0.5 * reach_px, 1.0)) ** 2)
     window = surface[np.ix_(steps % shape[0], steps % shape[1])]
@@ -148,7 +174,7 @@ def coarse_shift(reference: Image, image: Image, *, reach_px: int) -> tuple[floa
     top, left = max(row - PEAK_PX, 0), max(col - PEAK_PX, 0)
     row, col = _highest(window[top : row + PEAK_PX + 1, left : col + PEAK_PX + 1])
     row, col = row + top, col + left
-    height = float(window[row, col]) / (float(np.linalg.norm(reference) * np.linalg.norm(image)) + 1e-9)
+    height = float(window[row, col]) / (reference.size * image.size + 1e-9)
     if height <= 0:
         return 0.0, 0.0, 0.0
     return steps[row] + _vertex(window[:, col], row), steps[col] + _vertex(window[row], col), height
@@ -180,17 +206,48 @@ def moved_whole(image: Raster, row_px: float, col_px: float) -> Raster:
     if steps == (0, 0):
         return image
     rows, cols = (np.clip(np.arange(n) + step, 0, n - 1) for n, step in zip(image.shape[-2:], steps, strict=True))
-    return cast(Raster, image[..., rows, :][..., cols])
+    return cast(Raster, np.take(image[..., rows, :], cols, axis=-1))
 
 
-def translate(image: Image, row_px: float, col_px: float) -> Image:
-    """Return image(row + row_px, col + col_px) on the same grid, by separable Lanczos-4. (…, row, col)."""
+def translate(image: Image, row_px: float, col_px: float, *, wanted: Mask | None = None) -> Image:
+    """Return image(row + row_px, col + col_px) on the same grid, by separable Lanczos-4. (…, row, col).
+
+    Where `wanted` (row, column) is given, the result elsewhere may be left 0.
+    """
     whole = np.round([row_px, col_px])
-    moved = moved_whole(image, row_px, col_px)
-    for axis, fraction in ((-2, row_px - whole[0]), (-1, col_px - whole[1])):
-        if abs(fraction) > 1e-5:
-            moved = ndimage.correlate1d(moved, _kernel(fraction), axis=axis, mode="nearest", output=np.float32)
-    return moved
+    moved: Image = moved_whole(image, row_px, col_px)
+    fractions = (row_px - float(whole[0]), col_px - float(whole[1]))
+    if max(abs(fraction) for fraction in fractions) <= 1e-5:
+        return moved
+    kernels = [_kernel(fraction).astype(np.float32) if abs(fraction) > 1e-5 else None for fraction in fractions]
+    height = max(STRIPE // moved.shape[-1], 1)
+    out: Image = np.zeros(moved.shape, dtype=np.float32)
+    results: Image = out.reshape(-1, *out.shape[-2:])
+    for index, plane in enumerate(moved.reshape(results.shape)):
+        result, padded = results[index], np.pad(plane, TAPS, mode="edge")
+        for top in range(0, plane.shape[0], height):
+            stripe = result[top : top + height]
+            first, last = 0, plane.shape[1]
+            if wanted is not None:
+                cols = np.flatnonzero(wanted[top : top + height].any(axis=0))
+                first, last = (int(cols[0]), int(cols[-1]) + 1) if len(cols) else (0, 0)
+            if last > first:
+                part = padded[top : top + len(stripe) + 2 * TAPS, first : last + 2 * TAPS]
+                stripe[:, first:last] = _weighed(_weighed(part, kernels[0]).T, kernels[1]).T
+    return out
+
+
+def _weighed(values: Image, kernel: NDArray[np.float32] | None) -> Image:
+    """Weigh each row (row, …) with its neighbours, `TAPS` of which are lost at either end; None leaves it as it is."""
+    count = len(values) - 2 * TAPS
+    if kernel is None:
+        return values[TAPS : TAPS + count]
+    out = values[:count] * kernel[0]
+    spare = np.empty_like(out)
+    for step, weight in enumerate(kernel[1:], 1):
+        np.multiply(values[step : step + count], weight, out=spare)
+        out += spare
+    return np.asarray(out)
 
 
 def _tukey(residual: Image, scale: float) -> Image:
@@ -315,12 +372,12 @@ def _outvoted(normal: Floats, right: Floats, say: Floats, start: Floats) -> tupl
     inverse = np.linalg.inv(normal + (1e-2 * trace)[:, None, None] * np.eye(2))
     step = start
     for _ in range(20):
-        miss = np.einsum("tij,j->ti", normal, step) - right
-        square = np.einsum("ti,tij,tj->t", miss, inverse, miss)
+        miss = (normal * step).sum(axis=2) - right
+        square = ((inverse * miss[:, None]).sum(axis=2) * miss).sum(axis=1)
         scale2 = max(_weighted_median(square, np.sqrt(say)) / MEDIAN_CHI2, 1e-9)
         unit = np.clip(square / (OUTVOTED**2 * scale2), 0, 1)
         weight = (1 - unit) ** 2
-        total = np.einsum("t,tij->ij", weight, normal)
+        total = (weight[:, None, None] * normal).sum(axis=0)
         if not np.isfinite(total).all() or np.linalg.cond(total) > 1e8:
             return None
         before, step = step, np.linalg.solve(total, weight @ right)

@@ -150,7 +150,9 @@ def _translated(
         return source, quality
     moved = source
     if np.abs(fraction).max() > 1e-4:
-        moved = translate(filled(source, missing, reach_px=LANCZOS_PX), float(fraction[0]), float(fraction[1]))
+        moved = translate(
+            filled(source, missing, reach_px=LANCZOS_PX), float(fraction[0]), float(fraction[1]), wanted=~missing
+        )
     pixels = np.zeros((len(source), *shape), dtype=np.float32)
     out_quality = np.full(shape, int(Quality.OUTSIDE), dtype=np.uint8)
     rows = slice(max(0, -whole[0]), min(shape[0], quality.shape[0] - whole[0]))

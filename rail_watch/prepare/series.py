@@ -27,6 +27,8 @@ from rail_watch.prepare.align import (
     fine_shift,
     flatten,
     moved_whole,
+    peak_of,
+    spectrum,
     translate,
 )
 from rail_watch.prepare.order import sort_rows
@@ -46,6 +48,8 @@ CANDIDATES = 5
 PASSES = ((4, 0.02), (4, 0.005), (3, STEP_PX), (3, STEP_PX))
 """Passes over the series: the steps each may take, and below which of them (pixels) it is content. The references
 sharpen from one to the next."""
+SETTLED_PX = 0.005
+"""Scenes that have moved less than this are where they belong."""
 CHUNK = 16_384
 """So many medians are taken at once: the sort stays in the processor's cache."""
 LIKES = 8
@@ -95,22 +99,67 @@ def align_series(singles: Sequence[Image], usable: Mask, anchor: Mask, *, reach_
         _cut(single, seen, anchor, ((int(row), int(col)), corners))
         for single, seen, (row, col) in zip(singles, usable, whole, strict=True)
     ]
-    rest = np.zeros((len(flats), 2))
-    known = np.array([float(flat.weight.sum()) >= MIN_PIXELS for flat in flats])
-    errors = np.where(known, 0.0, np.nan)
-    for turn, effort in enumerate(PASSES):
-        values, weights = _placed(flats, rest)
-        members = _likes(values, weights, known)
-        starts = [(float(row), float(col)) if sure else None for (row, col), sure in zip(rest, known, strict=True)]
-        shifts = [
-            _against(_median(values[likes], weights[likes]), flat, start, effort=effort) if likes.any() else NO_SHIFT
-            for likes, flat, start in zip(members, flats, starts, strict=True)
-        ]
+    state = _State.at_first(flats)
+    for turn in range(len(PASSES)):
+        state = _asked(flats, state, turn)
+    return Joint(np.where(state.known[:, None], whole + state.rest, 0.0), state.errors)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a series stands after a pass."""
+
+    rest: Floats
+    """(time, 2) shift on top of the whole one."""
+    errors: Floats
+    """(time,) NaN where refused."""
+    steps: Floats
+    """(time,) how far the last pass moved each scene, in pixels."""
+    members: Mask
+    """(time, time) as of `_likes`, and"""
+    shifts: tuple[Shift, ...]
+    """(time,) what was measured, in the last pass."""
+
+    @property
+    def known(self) -> Mask:
+        return np.isfinite(self.errors)
+
+    @classmethod
+    def at_first(cls, flats: Sequence[Flat]) -> _State:
+        """Return a series of which nothing is known but which scenes show enough."""
+        count = len(flats)
+        enough = [float(flat.weight.sum()) >= MIN_PIXELS for flat in flats]
+        errors = np.where(enough, 0.0, np.nan)
+        nobody = np.zeros((count, count), dtype=bool)
+        return cls(np.zeros((count, 2)), errors, np.full(count, 1.0), nobody, (NO_SHIFT,) * count)
+
+    def settled(self, members: Mask) -> Mask:
+        """(time,) True where neither a scene nor its likes have moved: asking again would give the same answer."""
+        same = (members == self.members).all(axis=1) & members.any(axis=1)
+        near = members @ self.steps < SETTLED_PX * members.sum(axis=1)
+        return np.asarray(self.known & (self.steps < SETTLED_PX) & same & near)
+
+
+def _asked(flats: Sequence[Flat], state: _State, turn: int) -> _State:
+    """Measure every scene against the median of its likes."""
+    values, weights = _placed(flats, state.rest)
+    members = _likes(values, weights, state.known)
+    settled = state.settled(members)
+    shifts = []
+    for i, likes in enumerate(members):
+        here = float(state.rest[i, 0]), float(state.rest[i, 1])
+        if settled[i]:
+            shift = replace(state.shifts[i], row_px=here[0], col_px=here[1])
+        elif likes.any():
+            median = _median(values[likes], weights[likes])
+            shift = _against(median, flats[i], here if state.known[i] else None, effort=PASSES[turn])
+        else:
+            shift = NO_SHIFT
         if turn == len(PASSES) - 1:
-            shifts = [_questioned(s, i, members, (values, weights, flats[i])) for i, s in enumerate(shifts)]
-        rest, errors = _moved(shifts, members, rest, least=MIN_AGREEMENT if turn else FIRST_AGREEMENT)
-        known = np.isfinite(errors)
-    return Joint(np.where(known[:, None], whole + rest, 0.0), errors)
+            shift = _questioned(shift, i, members, (values, weights, flats[i]))
+        shifts.append(shift)
+    rest, errors = _moved(shifts, members, state.rest, least=MIN_AGREEMENT if turn else FIRST_AGREEMENT)
+    return _State(rest, errors, np.abs(rest - state.rest).max(axis=1), members, tuple(shifts))
 
 
 def _against(likes: Flat, flat: Flat, start: tuple[float, float] | None, *, effort: tuple[int, float]) -> Shift:
@@ -159,7 +208,8 @@ def _whole_shifts(singles: Sequence[Image], usable: Mask, *, reach_px: int) -> N
     found = np.zeros((len(evened), 2))
     if reach_px > 3:
         clearest = np.argsort([-int(mask.sum()) for _, mask in pairs], kind="stable")[:CANDIDATES]
-        trials = [[coarse_shift(evened[best], one, reach_px=reach) for one in evened] for best in clearest]
+        spectra = [spectrum(one, reach_px=reach) for one in evened]
+        trials = [[peak_of(spectra[best], one, reach_px=reach) for one in spectra] for best in clearest]
         chosen = max(trials, key=lambda peaks: sum(height for _, _, height in peaks))
         found = np.array([(row, col) for row, col, _ in chosen])
     if len(evened) > 2:

@@ -284,13 +284,19 @@ def _quality(at: NDArray[np.float64], sky: Sky, snow: Plane, colour: Plane) -> N
     return state
 
 
-def render(staged: Stage, shot: Shot, things: Things) -> Picture:
-    """Take one picture. The same stage, shot and things give the same numbers."""
+def render(staged: Stage, shot: Shot, things: Things, *, later: Mapping[int, Things] | None = None) -> Picture:
+    """Take one picture. The same stage, shot and things give the same numbers.
+
+    `later` has what stands there when a band (by its place in `materials.BANDS`) is taken, where that is not `things`:
+    trains move on from band to band.
+    """
     world, sensor = staged.world, shot.sensor
     frame = staged.ground.frame
     centre = world.site.polygon.centroid
     sun = sun_position(shot.when, centre.x, centre.y)
     light, sky, snow, colour = lit(staged, shot, things, sun)
+    for band, moved in (later or {}).items():
+        light[band] = lit(staged, shot, moved, sun)[0][band]
     footprint = shape_lonlat(frame, footprint_xy(world, shot))
     grid = grid_for(world, sensor, footprint)
     inside = _inside(grid, footprint)

@@ -37,6 +37,8 @@ class Sensor:
     """Largest by habit."""
     margin_m: float = 5.0
     """How far its pictures reach beyond the site."""
+    delays_s: tuple[float, ...] = ()
+    """When each band of `materials.BANDS` is taken, seconds after the first; none: all at once."""
 
     @property
     def step_m(self) -> float:
@@ -87,6 +89,7 @@ SENSORS = {
             quality="scl",
             off_nadir_deg=8.0,
             margin_m=110.0,
+            delays_s=(0.0, 0.527, 1.005, 0.264),
         ),
     )
 }

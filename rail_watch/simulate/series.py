@@ -8,8 +8,9 @@ from typing import Any
 
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadInput
+from rail_watch.simulate.objects import Things
 from rail_watch.simulate.scene import Picture, Shot, Stage, frame_for, render, season_of, stage
-from rail_watch.simulate.story import SiteStory, Story, things_at
+from rail_watch.simulate.story import SiteStory, Story, passing, things_at
 from rail_watch.simulate.truth import scene_truth, truth_document
 from rail_watch.simulate.world import World, world_of
 from rail_watch.simulate.write import write_catalogue, write_picture, write_truths
@@ -96,5 +97,18 @@ def _site(world: World, told: SiteStory, out: Path, items: list[Json], note: Cal
 def take(world: World, told: SiteStory, shot: Shot, ground: Stage) -> tuple[Picture, Json]:
     """Return one picture of a story and what is true of it."""
     things = things_at(told, world, shot.when)
-    picture = render(ground, shot, things)
+    picture = render(ground, shot, things, later=_later(world, told, shot))
     return picture, scene_truth(world, things, picture)
+
+
+def _later(world: World, told: SiteStory, shot: Shot) -> dict[int, Things]:
+    """Return what stands there when each later band is taken; nothing where no train moves.
+
+    A detector with an odd number sees the bands in reverse, as Sentinel-2's do.
+    """
+    if not shot.sensor.delays_s or not passing(told, shot.when):
+        return {}
+    detector = shot.notes.get("rail_watch:detector", 2)
+    sign = -1.0 if isinstance(detector, int) and detector % 2 else 1.0
+    delays = enumerate(shot.sensor.delays_s)
+    return {band: things_at(told, world, shot.when, delay_s=sign * delay) for band, delay in delays if delay}

@@ -43,6 +43,8 @@ class Stay:
     cars: tuple[Car, ...]
     """In order along the track."""
     during: tuple[datetime, datetime]
+    speed_mps: float = 0.0
+    """Of a train that is passing, along the track; `start_m` is then where it is when a scene's first band is taken."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _stay(value: Mapping[str, Any], trains: Mapping[str, tuple[Car, ...]]) -> St
         float(value["start_m"]),
         cars[::-1] if value.get("reversed") else cars,
         _during(value),
+        float(value.get("speed_mps", 0.0)),
     )
 
 
@@ -245,7 +248,10 @@ def _shot(value: Mapping[str, Any], site: str) -> Shot:
             sensor,
             weather,
             covers=(float(first), float(last)),
-            notes={"rail_watch:source": str(value.get("source", "invented for this sample"))},
+            notes={
+                "rail_watch:source": str(value.get("source", "invented for this sample")),
+                **({"rail_watch:detector": int(value["detector"])} if "detector" in value else {}),
+            },
         )
     )
 
@@ -270,18 +276,23 @@ def _there(during: tuple[datetime, datetime], when: datetime) -> bool:
     return during[0] <= when < during[1]
 
 
-def things_at(story: SiteStory, world: World, when: datetime) -> Things:
-    """Return all that stands on a site at an instant."""
+def things_at(story: SiteStory, world: World, when: datetime, *, delay_s: float = 0.0) -> Things:
+    """Return all that stands on a site at an instant, passing trains `delay_s` seconds on."""
     trains: dict[str, dict[str, list[PlacedCar]]] = {}
     for stay in story.stays:
         if _there(stay.during, when):
             seed = zlib.crc32(stay.train.encode()) % 100_000
-            cars = couple(world.curve(stay.track), stay.start_m, list(stay.cars), seed=seed)
+            cars = couple(world.curve(stay.track), stay.start_m + delay_s * stay.speed_mps, list(stay.cars), seed=seed)
             trains.setdefault(stay.track, {})[stay.train] = cars
     piles = tuple(pile_of(heap, world) for heap in story.heaps if _there(heap.during, when))
     lorries = tuple(lorry_of(parked, world) for parked in story.parked if _there(parked.during, when))
     works = tuple(work.block for work in story.works if _there(work.during, when))
     return Things(trains, piles, lorries, works)
+
+
+def passing(story: SiteStory, when: datetime) -> bool:
+    """Whether a train is moving on the site at an instant."""
+    return any(stay.speed_mps != 0 and _there(stay.during, when) for stay in story.stays)
 
 
 def pile_of(heap: Heap, world: World) -> Pile:

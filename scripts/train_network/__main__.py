@@ -1,0 +1,163 @@
+"""Command line: see docs/training.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rail_watch.errors import BadInput, RailWatchError
+from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, REPORTING, Drawn, chosen, seeds_of
+
+NO_TORCH = "PyTorch is not installed; install the extra: pip install 'rail-watch[train]'"
+
+
+def say(line: str) -> None:
+    """Tell progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _series(options: argparse.Namespace) -> list[Drawn]:
+    return chosen(options.renderer, options.network_class, seeds_of(options.seeds))
+
+
+def _there(options: argparse.Namespace, *, sections: bool, held_out: bool | None = None) -> list[Drawn]:
+    """Series asked for that lie in the work folder, as rows or as imagery."""
+    found = [
+        series
+        for series in _series(options)
+        if held_out in (None, series.held_out)
+        and (series.sections(options.work) if sections else series.folder(options.work) / "truth.json").exists()
+    ]
+    if not found and not (sections and held_out):
+        kind, step = ("training rows", "sections") if sections else ("series", "draw")
+        kind = f"held-out {kind}" if held_out else kind
+        raise BadInput(f"{options.work}: no {kind} of {', '.join(options.network_class)}; run the step '{step}' first")
+    return found
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Draw labelled series."""
+    from scripts.train_network.draw import draw as draw_one
+
+    for series in _series(options):
+        new = draw_one(series, options.work, scenes=options.scenes)
+        say(f"{series.name}: {'drawn' if new else 'there already'}{', held out' if series.held_out else ''}")
+
+
+def sections(options: argparse.Namespace) -> None:
+    """Turn series into training rows."""
+    from scripts.train_network.trains.sections import write_sections
+
+    for series in _there(options, sections=False):
+        if series.sections(options.work).exists():
+            say(f"{series.name}: there already")
+            continue
+        try:
+            rows = write_sections(series, options.work)
+        except RailWatchError as error:
+            say(f"{series.name}: left out: {error}")
+            continue
+        say(f"{series.name}: {rows} rows{', held out' if series.held_out else ''}")
+
+
+def learn(options: argparse.Namespace) -> None:
+    """Learn the weights of each class."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise BadInput(NO_TORCH) from None
+    from scripts.train_network.trains.files import write_network
+    from scripts.train_network.trains.learn import PLANS, iterations_for
+    from scripts.train_network.trains.learn import learn as learn_one
+    from scripts.train_network.trains.sections import read_sections
+
+    torch.set_num_threads(options.threads)
+    for name in options.network_class:
+        own = argparse.Namespace(**vars(options) | {"network_class": [name]})
+        parts = [_there(own, sections=True, held_out=held_out) for held_out in (False, True)]
+        rows, held = ([row for one in part for row in read_sections(one.sections(options.work))] for part in parts)
+        plan = PLANS[name]
+        iterations = iterations_for(rows, plan, plan.epochs if options.epochs is None else options.epochs)
+        say(f"{name}: {len(rows)} rows of {len(parts[0])} series, {len(held)} held out; {iterations} batches")
+        network = learn_one(
+            rows,
+            held,
+            plan,
+            iterations=iterations,
+            seed=options.seed,
+            progress=lambda line, name=name: say(f"{name}: {line}"),
+        )
+        file = _weights(options) / f"{name}.npz"
+        write_network(file, network)
+        say(f"{file}: written")
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Measure the law of empty track on held-out series, and print how the network does there."""
+    from scripts.train_network.trains.files import read_network, write_laws
+    from scripts.train_network.trains.measure import Look, figures_of, laws_of, look_at, table
+
+    for name in options.network_class:
+        own = argparse.Namespace(**vars(options) | {"network_class": [name]})
+        network = read_network(_weights(options) / f"{name}.npz")
+        folders = [series.folder(options.work) for series in _there(own, sections=False, held_out=True)]
+        looks: dict[Path, list[Look]] = {}
+        for folder, found in look_at(folders, network):
+            looks[folder] = found
+            say(f"{folder}: {len(found)} looks")
+        laws = laws_of([look for part in looks.values() for look in part])
+        file = _weights(options) / f"{name}-empty.npz"
+        write_laws(file, laws)
+        say(f"{file}: written")
+        print(table(name, figures_of(looks, laws, gsd_m=GSD_M[name]), laws), end="\n\n")
+
+
+def _weights(options: argparse.Namespace) -> Path:
+    return options.weights or options.work / "weights"
+
+
+STEPS = {"draw": draw, "sections": sections, "learn": learn, "measure": measure}
+"""In the order they are run. Steps of another network stand beside these under names of their own."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.train_network", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name, step in STEPS.items():
+        own = steps.add_parser(name, help=(step.__doc__ or "").partition("\n")[0], description=step.__doc__)
+        own.add_argument("--work", type=Path, required=True, help="folder for series, rows and weights")
+        own.add_argument("--class", dest="network_class", nargs="+", choices=GSD_M, default=list(GSD_M))
+        own.add_argument("--renderer", nargs="+", choices=RENDERERS, default=list(RENDERERS))
+        own.add_argument("--seeds", default=f"0-{REPORTING - 1}", help="such as 0-40 or 3,5,8-13; below 100")
+        if name == "draw":
+            own.add_argument("--scenes", type=int, help="scenes per series (default: the renderer's own choice)")
+        if name == "learn":
+            own.add_argument("--epochs", type=float, help="default: by class")
+            own.add_argument("--seed", type=int, default=0, help="of weights and crops (default: %(default)s)")
+            own.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4))
+        if name in ("learn", "measure"):
+            own.add_argument("--weights", type=Path, help="folder of the weights (default: WORK/weights)")
+    parser.epilog = "held out: " + "; ".join(
+        f"{renderer} {', '.join(map(str, sorted(seeds)))}" for renderer, seeds in HELD_OUT.items()
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one step; what a person can mend is said in one line."""
+    options = _parser().parse_args(arguments)
+    warnings.simplefilter("ignore", RuntimeWarning)  # medians of ground that no scene shows
+    try:
+        STEPS[options.step](options)
+    except RailWatchError as error:
+        say(f"train_network: {error}")
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""A labelled series as the networks meet it: prepared as `detect` prepares it, with what is true of it beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rail_watch import aoi, imagery
+from rail_watch.aoi.site import Site
+from rail_watch.change.measure import measure
+from rail_watch.change.radiometry import fit_radiometry
+from rail_watch.detect import _read_all, groups_of
+from rail_watch.evaluate.truth import TrueTrack, Truth, parse_truth
+from rail_watch.interpret.findings import _with_cover
+from rail_watch.interpret.strips import make_strips
+from rail_watch.interpret.yard import Yard, make_yard
+from rail_watch.prepare.stack import prepare
+from rail_watch.prepare.zones import zones_of
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TrackTruth:
+    """What is true of one track in one scene."""
+
+    track: TrueTrack
+    gaps_m: tuple[Interval, ...]
+    """From one car body's end to the next one's start, along the track."""
+
+    @property
+    def longest_m(self) -> float:
+        """Length of the longest train; 0 for an empty track."""
+        return max((train.length_m for train in self.track.trains), default=0.0)
+
+
+@dataclass(frozen=True)
+class LabelledYard:
+    """The scenes of one series that are judged together, before anything has been found in them."""
+
+    yard: Yard
+    site: Site
+    scenes: tuple[str, ...]
+    truth: Mapping[tuple[str, str], TrackTruth]
+    """By scene and track."""
+
+    def of(self, k: int, t: int) -> TrackTruth | None:
+        """What is true of strip k at scene t; None where nothing is known (a deck)."""
+        return self.truth.get((self.scenes[t], self.yard.strips[k].track))
+
+
+def read_truth(folder: Path) -> tuple[Truth, dict[tuple[str, str], TrackTruth]]:
+    """Read the truth of a series, and by scene and track where its cars are coupled."""
+    document = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    truth = parse_truth(document)
+    cars = {(s["id"], t["track"]): _gaps(t) for s in document["scenes"] for t in s["tracks"]}
+    return truth, {(s.id, t.track): TrackTruth(t, cars[s.id, t.track]) for s in truth.scenes for t in s.tracks}
+
+
+def _gaps(track: Mapping[str, Any]) -> tuple[Interval, ...]:
+    pairs = [pair for train in track["trains"] for pair in zip(train["cars"], train["cars"][1:], strict=False)]
+    return tuple((float(first["end_m"]), float(second["start_m"])) for first, second in pairs)
+
+
+def labelled_yards(folder: Path) -> Iterator[LabelledYard]:
+    """Prepare a series up to where the rounds of looking begin; one yard per group of scenes judged together."""
+    site = aoi.read(str(folder / "aoi.geojson"))
+    _, truth = read_truth(folder)
+    refs = imagery.find(site, (None, None), source=str(folder)).scenes
+    scenes, _ = _read_all(refs, site, jobs=1, progress=None)
+    for sensor, group in groups_of(scenes):
+        stack = prepare(group, site, sensor=sensor)
+        zones = zones_of(site, stack.grid)
+        radiometry = fit_radiometry(stack, zones)
+        stack = _with_cover(stack, measure(stack, zones, radiometry=radiometry))
+        strips = make_strips(stack, site)
+        if strips:
+            yard = make_yard(stack, site, strips, radiometry)
+            yield LabelledYard(yard, site, tuple(ref.id for ref in stack.scenes), truth)

@@ -1,0 +1,136 @@
+"""What real imagery may do that neither renderer does: every crop is disturbed anew each time it is shown.
+
+Numbers are in the units of `rail_watch.interpret.sections`: logarithms of light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rail_watch.interpret.sections import CHANNELS, SCALARS
+
+CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
+SCALAR = {name: i for i, name in enumerate(SCALARS)}
+CHANGES = ("change", "change in NIR", "change in hue")
+LOOKS = ("contrast", "NIR", "hue")
+ACROSS, ALONG = (1, 3, 5, 9), (1, 3, 7, 15, 31)
+"""Samples over which texture is smooth."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch taken apart; changed in place."""
+
+    section: Tensor
+    """(N, channels, zones, S)"""
+    whole: Tensor
+    """(N, scalars, S)"""
+    seen: Tensor
+    """(N, zones, S)"""
+
+    @classmethod
+    def of(cls, batch: Tensor) -> Shown:
+        """Take apart (N, F, S) sections."""
+        count, features, steps = batch.shape
+        zones = (features - len(SCALARS)) // len(CHANNELS)
+        cut = len(CHANNELS) * zones
+        section = batch[:, :cut].reshape(count, len(CHANNELS), zones, steps).clone()
+        return cls(section, batch[:, cut:].clone(), (section[:, CHANNEL["seen"]] > 0).float())
+
+    def joined(self) -> Tensor:
+        """Put together: (N, F, S)."""
+        return torch.cat([self.section.flatten(1, 2), self.whole], dim=1)
+
+    def add(self, channel: str, what: Tensor) -> None:
+        """Add to a channel where the ground was seen."""
+        self.section[:, CHANNEL[channel]] += what * self.seen
+
+    def blank(self, channels: tuple[str, ...], which: Tensor) -> None:
+        """Set channels to nothing in some of the batch."""
+        for name in channels:
+            self.section[which, CHANNEL[name]] = 0
+
+
+def disturbed(batch: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """(N, F, S) disturbed sections, and (N,) which of them were turned end to end: their labels must be too."""
+    shown = Shown.of(batch)
+    _forget_bands(shown)
+    _jitter(shown)
+    _texture(shown, rng)
+    _haze(shown)
+    shown.blank(LOOKS, _some(shown, 0.15))
+    shown.blank(("unrest",), _some(shown, 0.1))
+    _occlude(shown, rng)
+    return _turn(shown)
+
+
+def _some(shown: Shown, share: float) -> Tensor:
+    return torch.rand(len(shown.whole)) < share
+
+
+def _each(shown: Shown, scale: float) -> Tensor:
+    """(N, 1, 1) normal numbers."""
+    return torch.randn(len(shown.whole), 1, 1) * scale
+
+
+def _forget_bands(shown: Shown) -> None:
+    """Sensors without near infrared, and panchromatic ones."""
+    for share, band, scalar in ((0.25, "NIR", "NIR"), (0.15, "hue", "colour")):
+        which = _some(shown, share)
+        shown.blank((f"change in {band}", band), which)
+        shown.whole[which, SCALAR[scalar]] = 0
+
+
+def _jitter(shown: Shown) -> None:
+    """Noise, and levels a little off as a whole."""
+    noise = torch.randn_like(shown.seen) * torch.rand(len(shown.whole), 1, 1) * 0.06
+    for channel, scale in zip(CHANGES, (0.04, 0.02, 0.02), strict=True):
+        shown.add(channel, _each(shown, scale) + (noise if channel == "change" else 0))
+    for channel, scale in zip(LOOKS, (0.06, 0.06, 0.04), strict=True):
+        shown.add(channel, _each(shown, scale) + (noise if channel == "contrast" else 0))
+
+
+def _texture(shown: Shown, rng: np.random.Generator) -> None:
+    """Ground of any texture that stays as it is: seen in the picture, not in the change."""
+    count, zones, steps = shown.seen.shape
+    across, along = int(rng.choice(ACROSS)), int(rng.choice(ALONG))
+    field = torch.randn(count, 1, zones + across - 1, steps + along - 1)
+    field = functional.avg_pool2d(functional.avg_pool2d(field, (1, along), 1), (across, 1), 1)[:, 0]
+    field = field / field.std().clamp(min=1e-6)
+    strength = torch.rand(count, 1, 1) * 0.5 * _some(shown, 0.7).float()[:, None, None]
+    shown.add("contrast", strength * field)
+    shown.add("NIR", strength * 0.3 * field.flip(0))
+    shown.add("hue", strength * 0.2 * field.flip(0))
+
+
+def _haze(shown: Shown) -> None:
+    """Haze and thin cloud, wider than a train."""
+    count, zones, steps = shown.seen.shape
+    strength = _some(shown, 0.2).float()[:, None, None] * torch.rand(count, 1, 1) * 0.35
+    coarse = torch.randn(count, 1, max(zones // 4, 2), max(steps // 24, 2))
+    veil = functional.interpolate(coarse, size=(zones, steps), mode="bicubic", align_corners=False)[:, 0]
+    shown.add("change", strength * veil)
+    shown.add("contrast", strength * veil)
+    shown.add("change in noise", torch.asinh(strength * veil / 0.12) / 2)
+
+
+def _occlude(shown: Shown, rng: np.random.Generator) -> None:
+    """Stretches that were not seen."""
+    steps = shown.seen.shape[-1]
+    for i in np.flatnonzero(_some(shown, 0.1).numpy()).tolist():
+        start = int(rng.integers(0, steps))
+        shown.section[i, :, :, start : start + int(rng.integers(3, max(steps // 6, 4)))] = 0
+
+
+def _turn(shown: Shown) -> tuple[Tensor, Tensor]:
+    """Tracks have no direction; shadows sheared forward are then sheared back."""
+    which = _some(shown, 0.5)
+    shown.section[which] = shown.section[which].flip(-1)
+    shown.whole[which] = shown.whole[which].flip(-1)
+    shown.whole[which, SCALAR["shear of shadows"]] *= -1
+    return shown.joined(), which

@@ -1,0 +1,238 @@
+"""Measure what a network says of empty track, on series that took no part in its learning.
+
+From each track at each scene (a look) comes one statistic for what has nothing beside it and one for what lies beside
+trains. Looks at tracks that are truly empty and in view give the law; the same looks, and those at occupied tracks, the
+figures. They are of looks and stretches alone: what `rail-watch detect` makes of them is scored by
+`benchmarks/quality.py`, on seeds that nothing here has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely.geometry import mapping
+from shapely.ops import substring
+
+from rail_watch.errors import BadInput
+from rail_watch.evaluate.claims import SCHEMA
+from rail_watch.evaluate.score import SceneScore, score
+from rail_watch.evaluate.standards import standards_for
+from rail_watch.grid import WGS84
+from rail_watch.interpret import rounds
+from rail_watch.interpret.looks import UNLIKE, Looks, judge
+from rail_watch.interpret.network import Network
+from rail_watch.interpret.null import EmptyLaw
+from rail_watch.interpret.segments import segments
+from rail_watch.interpret.yard import SceneModel
+from rail_watch.prepare.zones import local_frame, reproject
+from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards, read_truth
+
+Array = NDArray[np.float64]
+
+RATE = 0.01
+"""False-alarm rate at which figures are given: the default of `rail-watch detect`."""
+IN_VIEW = 0.9
+"""Share of a track that must be in view for its look to count."""
+BODY = 0.9
+"""Share of the law taken from ranks; an exponential tail above."""
+KNOTS = 40
+FEWEST = 25
+"""Fewer looks give no law."""
+PLACES = ("with nothing beside it", "beside trains", "odd ground")
+"""What the laws are of, in their order."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One track at one scene."""
+
+    scene: str
+    track: str
+    truth: TrackTruth
+    statistic: Array
+    """(2,) strongest evidence of a train with nothing beside it, and beside trains; NaN where there is no such part."""
+    metres: Array
+    """(2,) length of either part."""
+    odd: bool
+    """The ground looks little as it usually does."""
+    noise: float
+    stretches: tuple[dict[str, Any], ...]
+    """What the network takes for trains, as features of a detections document."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether enough of the track is in view, and something of it could be judged."""
+        return self.truth.track.visible_fraction > IN_VIEW and bool(np.isfinite(self.statistic).any())
+
+    @property
+    def empty(self) -> bool:
+        """Whether the track is truly empty."""
+        return not self.truth.track.trains
+
+
+def looks_of(folder: Path, network: Network) -> Iterator[Look]:
+    """Look at every track of a series with a network of its class of GSD."""
+    for labelled in labelled_yards(folder):
+        with mock.patch.object(rounds, "load_network", return_value=network):
+            models = rounds.solve(labelled.yard)
+        looks = judge(labelled.yard, models)
+        for k in range(len(labelled.yard.strips)):
+            for t, model in enumerate(models):
+                truth = labelled.of(k, t)
+                if model is not None and truth is not None:
+                    yield _look(labelled, looks, model, truth, place=(k, t))
+
+
+def _look(
+    labelled: LabelledYard, looks: Looks, model: SceneModel, truth: TrackTruth, *, place: tuple[int, int]
+) -> Look:
+    k, t = place
+    return Look(
+        scene=labelled.scenes[t],
+        track=labelled.yard.strips[k].track,
+        truth=truth,
+        statistic=looks.statistic[:, k, t],
+        metres=looks.metres[:, k, t],
+        odd=float(model.gain.min()) < UNLIKE,
+        noise=model.noise,
+        stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
+    )
+
+
+def _stretches(labelled: LabelledYard, visible: NDArray[np.bool_], place: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    k, t = place
+    yard, strip = labelled.yard, labelled.yard.strips[k]
+    for first, last in segments(yard.score[k][t], visible, strip.step_m, gsd_m=yard.gsd_m):
+        start, end = first * strip.step_m, last * strip.step_m
+        outline = reproject(substring(strip.line, start, end).buffer(1.5), local_frame(labelled.site), WGS84)
+        about = {"kind": "train", "scene": labelled.scenes[t], "track": strip.track, "start_m": start, "end_m": end}
+        yield {"id": f"{labelled.scenes[t]} {strip.track} {first}", "geometry": mapping(outline), "properties": about}
+
+
+def fit_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
+    """Fit the law of the strongest evidence that empty track shows: ranks in its body, an exponential tail.
+
+    Parameters
+    ----------
+    statistic, metres : (N,) of looks at empty track, and how much of it each saw. The law is that of a look of the
+        middle length.
+    where : what ground this is, for messages.
+
+    Raises
+    ------
+    BadInput
+        Fewer than `FEWEST` looks.
+    """
+    if len(statistic) < FEWEST:
+        raise BadInput(
+            f"only {len(statistic)} looks at empty track{where}, a law needs {FEWEST}: draw more held-out series"
+        )
+    mass = np.linspace(0.005, BODY, KNOTS)
+    body = np.quantile(statistic, mass)
+    tail = statistic[statistic > body[-1]] - body[-1]
+    body = np.concatenate([[statistic.min() - 1.0], body])
+    # Knots of the same height are parted by a hair, so that the law can be read both ways.
+    body = np.maximum.accumulate(body + np.arange(len(body)) * 1e-6)
+    return EmptyLaw(body, np.concatenate([[0.0], mass]), float(tail.mean()), float(np.median(metres)))
+
+
+def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
+    """(N,) statistics and metres of some parts of looks, without those that are not there."""
+    chosen = [(look.statistic[i], look.metres[i]) for look in looks for i in parts if np.isfinite(look.statistic[i])]
+    pairs = np.array(chosen, dtype=np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw, EmptyLaw]:
+    """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground."""
+    empty = [look for look in looks if look.counts and look.empty]
+    usual, odd = [look for look in empty if not look.odd], [look for look in empty if look.odd]
+    if len(_parts(odd, (0, 1))[0]) < FEWEST:
+        # Too few: the noisiest looks stand in for them, which are the likest.
+        odd += sorted(empty, key=lambda look: -look.noise)[: max(len(empty) // 8, FEWEST)]
+    alone, beside = (fit_law(*_parts(usual, (i,)), where=f" {PLACES[i]}") for i in (0, 1))
+    return alone, beside, fit_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
+
+
+def p_value(look: Look, laws: Sequence[EmptyLaw]) -> float:
+    """Probability that an empty track shows as much as a look, as `rail_watch.interpret.looks` has it."""
+    pair = (laws[2], laws[2]) if look.odd else (laws[0], laws[1])
+    single = [float(law.p_value(u, m)) for law, u, m in zip(pair, look.statistic, look.metres, strict=True)]
+    known = [p for p in single if np.isfinite(p)]
+    return float(1 - (1 - min(known)) ** len(known)) if known else float("nan")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How a network and its laws do on the series the laws were measured on."""
+
+    empty: int
+    """Looks at tracks truly empty and in view, and"""
+    alarms: int
+    """how many of them pass for occupied."""
+    occupied: int
+    """Looks at tracks with a train long enough to count, and"""
+    seen: int
+    """how many of them pass."""
+    found: int
+    missed: int
+    false: int
+
+    @property
+    def f1(self) -> float:
+        """Of stretches, against the trains that count."""
+        return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
+
+
+def figures_of(series: Mapping[Path, Sequence[Look]], laws: Sequence[EmptyLaw], *, gsd_m: float) -> Figures:
+    """Count over series (by folder)."""
+    least = standards_for(gsd_m).shortest_train_m
+    looks = [look for own in series.values() for look in own if look.counts]
+    empty = [p_value(look, laws) < RATE for look in looks if look.empty]
+    taken = [p_value(look, laws) < RATE for look in looks if look.truth.longest_m >= least]
+    scores = [one for folder, own in series.items() for one in _scored(folder, own, laws)]
+    found, missed, false = (sum(getattr(one, name) for one in scores) for name in ("found", "missed", "false"))
+    return Figures(len(empty), sum(empty), len(taken), sum(taken), found, missed, false)
+
+
+def _scored(folder: Path, looks: Sequence[Look], laws: Sequence[EmptyLaw]) -> tuple[SceneScore, ...]:
+    """Hold the stretches of looks that pass against the truth, by the rules of `rail-watch evaluate`."""
+    from rail_watch import aoi
+
+    truth, _ = read_truth(folder)
+    scenes = [{"id": scene.id, "status": "used", "tracks": []} for scene in truth.scenes]
+    features = [stretch for look in looks if p_value(look, laws) < RATE for stretch in look.stretches]
+    document = {"schema": SCHEMA, "scenes": scenes, "observations": {"features": features}}
+    return score(document, truth, aoi.read(str(folder / "aoi.geojson")))
+
+
+def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
+    """Lay the figures of one class out as a Markdown table."""
+    rows = [
+        ("looks at empty tracks", f"{figures.empty}"),
+        (f"of these false alarms at {RATE:g}", _share(figures.alarms, figures.empty)),
+        ("looks at occupied tracks", f"{figures.occupied}"),
+        (f"of these seen at {RATE:g}", _share(figures.seen, figures.occupied)),
+        ("trains found, missed, false", f"{figures.found}, {figures.missed}, {figures.false}"),
+        ("F1 of stretches", f"{figures.f1:.3f}"),
+    ]
+    for what, law in zip(PLACES, laws, strict=True):
+        threshold = law.threshold(RATE, law.metres)
+        rows.append((f"threshold {what}", f"{threshold:.2f} (over {law.metres:.0f} m; tail {law.scale:.2f})"))
+    return "\n".join([f"| {name} | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)])
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / max(whole, 1):.3f})"
+
+
+def look_at(folders: Sequence[Path], network: Network) -> Iterator[tuple[Path, list[Look]]]:
+    """Look at series one after the other."""
+    for folder in folders:
+        yield folder, list(looks_of(folder, network))

@@ -1,0 +1,201 @@
+"""Learning the network anew: seeds kept apart, rows that fit it, labels that are the truth, a law that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rail_watch import interpret
+from rail_watch.errors import BadInput
+from rail_watch.evaluate.truth import TrueTrack, TrueTrain
+from rail_watch.interpret.network import Network, apply_network, load_network
+from rail_watch.interpret.null import EmptyLaw
+from rail_watch.interpret.strips import steps_for
+from scripts.train_network.__main__ import main
+from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, Drawn, chosen, seeds_of
+from scripts.train_network.series import TrackTruth, read_truth
+from scripts.train_network.trains.files import read_network, write_laws, write_network
+from scripts.train_network.trains.measure import Look, figures_of, fit_law, laws_of, p_value, table
+from scripts.train_network.trains.sections import Row, coupling_steps, mistaken, occupied_steps, read_sections
+
+LEARNT = Drawn("simulator", "middle", 4)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    which = ["--work", str(folder), "--class", "middle", "--renderer", "simulator", "--seeds", "4"]
+    assert main(["draw", *which, "--scenes", "4"]) == 0
+    assert main(["sections", *which]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(work: Path) -> list[Row]:
+    return read_sections(LEARNT.sections(work))
+
+
+def test_seeds_for_reporting_cannot_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "--work", str(tmp_path), "--seeds", "99-100"]) == 2
+    assert "seed 100 is kept for reporting" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="write them as"):
+        seeds_of("three")
+
+
+def test_some_seeds_of_either_renderer_are_held_out_of_every_class() -> None:
+    every = chosen(RENDERERS, list(GSD_M), seeds_of("0-99"))
+    held = {(one.renderer, one.seed) for one in every if one.held_out}
+    assert held == {(renderer, seed) for renderer in RENDERERS for seed in HELD_OUT[renderer]}
+    assert HELD_OUT["other"] == set(range(8, 14))
+
+
+def test_steps_must_be_run_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sections", "--work", str(tmp_path)]) == 2
+    assert main(["measure", "--work", str(tmp_path)]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "run the step 'draw' first" in told[0] and "run the step 'learn' first" in told[1]
+
+
+def test_what_is_drawn_is_not_drawn_again(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = LEARNT.folder(work) / "truth.json"
+    before = truth.stat().st_mtime_ns
+    assert main(["draw", "--work", str(work), "--class", "middle", "--renderer", "simulator", "--seeds", "4"]) == 0
+    assert truth.stat().st_mtime_ns == before
+    assert capsys.readouterr().err == "simulator/middle/4: there already\n"
+
+
+def test_rows_fit_the_network_of_their_class(rows: list[Row]) -> None:
+    network = load_network("middle")
+    assert {row.round for row in rows} == {0, 1}
+    for row in rows:
+        assert row.sections.shape == (len(row.occupied), network.read.shape[0])
+        assert row.coupling.shape == row.occupied.shape
+        assert np.isfinite(row.sections).all() and set(np.unique(row.occupied)) <= {-1, 0, 1}
+    assert apply_network(network, rows[0].sections.astype(np.float32)).shape == (len(rows[0].occupied), 2)
+
+
+def test_rows_hold_as_much_train_as_the_truth(work: Path, rows: list[Row]) -> None:
+    _, truth = read_truth(LEARNT.folder(work))
+    step = steps_for(GSD_M["middle"])[0]
+    trains = [train for one in truth.values() for train in one.track.trains if train.visible_fraction == 1]
+    true = sum(train.length_m for train in trains)
+    first = sum(int((row.occupied == 1).sum()) for row in rows if row.round == 0) * step
+    assert trains and first >= 0.95 * true
+    everything = sum(train.length_m for one in truth.values() for train in one.track.trains)
+    assert first <= 1.05 * everything
+
+
+def _truth(*trains: tuple[float, float, float], visible: float = 1.0) -> TrackTruth:
+    stand = tuple(TrueTrain("", start, end, 2, seen) for start, end, seen in trains)
+    return TrackTruth(
+        TrueTrack("t1", visible, visible, stand), tuple(((s + e) / 2, (s + e) / 2 + 1) for s, e, _ in trains)
+    )
+
+
+def test_labels_are_the_truth_step_by_step() -> None:
+    along = np.arange(0.25, 100, 0.5)
+    truth = _truth((10.0, 40.0, 1.0), (60.0, 80.0, 0.2))
+    occupied = occupied_steps(truth, along)
+    assert (occupied[(along > 10) & (along < 40)] == 1).all()
+    assert (occupied[(along > 60) & (along < 80)] == -1).all()
+    assert (occupied == 0).sum() == len(along) - 60 - 40
+    assert (occupied_steps(None, along) == -1).all()
+    gap = along[coupling_steps(truth, along, 0.5) == 1]
+    assert gap[gap < 50].min() == pytest.approx(25.25) and gap[gap < 50].max() == pytest.approx(25.75)
+
+
+def test_a_first_round_errs_now_and_then_and_not_by_much() -> None:
+    rng = np.random.default_rng(4)
+    truth = np.zeros((400, 200), bool)
+    truth[:, 80:140] = True
+    found = mistaken(truth, rng)
+    overlooked = ~found[:, 90:130].all(axis=1)
+    assert 0.03 < overlooked.mean() < 0.15
+    kept = found[~overlooked]
+    assert not kept[:, :77].any(axis=1).mean() > 0.15
+    assert (kept[:, 83:137].all(axis=1)).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_the_law_holds_on_looks_it_has_not_seen(scale: float) -> None:
+    rng = np.random.default_rng(6)
+    metres = np.full(4000, 250.0)
+    law = fit_law(rng.gumbel(-8, scale, 4000), metres)
+    p = law.p_value(rng.gumbel(-8, scale, 4000), metres)
+    for level in (0.01, 0.1, 0.5):
+        assert np.mean(p < level) == pytest.approx(level, abs=5 * np.sqrt(level / 4000))
+    with pytest.raises(BadInput, match="only 3 looks"):
+        fit_law(np.zeros(3), metres[:3])
+
+
+def _look(rng: np.random.Generator, *, occupied: bool, odd: bool = False) -> Look:
+    truth = _truth((20.0, 120.0, 1.0)) if occupied else _truth()
+    statistic = rng.normal(6.0 if occupied else -8.0, 1.0, 2)
+    return Look("s", "t1", truth, statistic, np.array([200.0, 50.0]), odd, 0.1, ())
+
+
+def test_laws_are_learnt_from_empty_tracks_alone() -> None:
+    rng = np.random.default_rng(9)
+    looks = [_look(rng, occupied=i % 3 == 0, odd=i % 10 == 1) for i in range(900)]
+    laws = laws_of(looks)
+    assert [round(law.metres) for law in laws[:2]] == [200, 50]
+    assert all(law.body[-1] < 0 for law in laws)
+    assert np.mean([p_value(look, laws) < 0.1 for look in looks if look.empty]) == pytest.approx(0.1, abs=0.03)
+    figures = figures_of({}, laws, gsd_m=3.0)
+    assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
+
+
+def test_files_are_read_as_the_package_reads_them(tmp_path: Path) -> None:
+    network = load_network("coarse")
+    write_network(tmp_path / "coarse.npz", network)
+    again: Network = read_network(tmp_path / "coarse.npz")
+    sections = np.random.default_rng(2).normal(size=(30, network.read.shape[0])).astype(np.float32)
+    assert np.array_equal(apply_network(again, sections), apply_network(network, sections))
+    law = EmptyLaw(np.arange(3.0), np.array([0.0, 0.5, 0.9]), 1.5, 100.0)
+    write_laws(tmp_path / "coarse-empty.npz", [law] * 3)
+    with np.load(tmp_path / "coarse-empty.npz", allow_pickle=False) as data:
+        assert data["mass_2"].tolist() == [0.0, 0.5, 0.9] and float(data["scale_1"]) == 1.5
+        with np.load(Path(interpret.__path__[0]) / "weights" / "coarse-empty.npz", allow_pickle=False) as own:
+            assert sorted(own.files) == sorted(data.files)
+
+
+def test_learning_without_pytorch_says_what_to_install(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    assert main(["learn", "--work", str(work), "--class", "middle"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "train_network: PyTorch is not installed; install the extra: pip install 'rail-watch[train]'"
+    ]
+
+
+def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: list[Row]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
+    from scripts.train_network.trains.learn import PLANS, AlongTrack, as_package, learn
+
+    told: list[str] = []
+    plan = PLANS["middle"]
+    first, again = (learn(rows, rows, plan, iterations=3, seed=5, progress=told.append) for _ in range(2))
+    assert np.array_equal(first.read, again.read) and np.array_equal(first.along[2], again.along[2])
+    assert len(told) == 2 and told[0].startswith("3/3 loss ")
+    net = AlongTrack(rows[0].sections.shape[1], plan.dilation).eval()
+    sections = rows[0].sections.astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(sections.T[None].copy()))[0].numpy().T
+    assert np.allclose(apply_network(as_package(net), sections), expected, atol=1e-4)
+
+
+def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
+    from scripts.train_network.trains.augment import CHANNEL, Shown, disturbed
+
+    torch.manual_seed(0)
+    batch = torch.from_numpy(np.stack([row.sections[:60].T.astype(np.float32) for row in rows[:6]]))
+    out, turned = disturbed(batch.clone(), np.random.default_rng(0))
+    assert out.shape == batch.shape and torch.isfinite(out).all() and turned.shape == (6,)
+    assert torch.equal(Shown.of(batch).joined(), batch)
+    unseen = Shown.of(out).section[:, CHANNEL["seen"]] == 0
+    assert not Shown.of(out).section[:, CHANNEL["change"]][unseen].any()
