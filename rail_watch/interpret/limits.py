@@ -27,8 +27,9 @@ SURE = 0.9
 PITCH_M = 14.0
 HEIGHTS_M = (1.3, 4.7)
 """From an empty flat to a boxcar."""
-BRIGHTNESS, HUE = 0.5, 0.2
-"""Spread of the logarithm of a railcar's light against the ground's: all bands together, and each for itself."""
+DARKER, BRIGHTNESS, HUE = -0.35, 0.6, 0.2
+"""Middle and spread of the logarithm of a railcar's light against the ground's, all bands together, and the spread of
+each band for itself: on real imagery wagons are darker than ballast more often than brighter."""
 
 
 def detection_limits(
@@ -81,7 +82,8 @@ def _insertions(
     colours = np.concatenate([_colours(model, len(i), strip.step_m, rng) for i in index], axis=1)
     blur = 0.5 * yard.gsd_m
     footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur) * occupied[:, None]
-    shade = _shade(strip.across_m, sun, float(rng.uniform(*HEIGHTS_M)), blur_m=blur) * occupied[:, None]
+    bands = [_shade(strip.across_m, sun, float(rng.uniform(*HEIGHTS_M)), blur_m=blur) for _ in index]
+    shade = np.repeat(np.stack(bands), [len(i) for i in index], axis=0) * occupied[:, None]
     dark = model.dark[:, None, None]
     keep = first_shade(yard.bands)[:, None, None]
     pixels = dark + (pixels - dark) * (1 - shade * (1 - footprint) * (1 - keep))
@@ -102,7 +104,7 @@ def _colours(model: SceneModel, count: int, step_m: float, rng: np.random.Genera
     """(B, count) value of each step of a train of cars, each of one colour."""
     car = max(round(PITCH_M / step_m), 1)
     cars = -(-count // car)
-    logs = rng.normal(0, BRIGHTNESS, (1, cars)) + rng.normal(0, HUE, (len(model.level), cars))
+    logs = rng.normal(DARKER, BRIGHTNESS, (1, cars)) + rng.normal(0, HUE, (len(model.level), cars))
     values = model.dark[:, None] + model.level[:, None] * np.exp(logs)
     return np.asarray(np.repeat(values, car, axis=1)[:, :count])
 

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rail_watch.interpret.strips import FINE_GSD_M
-
-SWITCH_COST_FINE, SWITCH_COST = 8.0, 3.0
+SWITCH_COST = 8.0
 """Log odds that a change between empty and occupied must gain: neighbouring steps do not speak independently."""
 BOUND = 4.0
 """Log odds per step are bounded, so that the path follows the many."""
@@ -40,14 +38,13 @@ def segments(
     -------
     [first, last) steps of each occupied stretch that is long enough.
     """
-    cost = SWITCH_COST_FINE if gsd_m <= FINE_GSD_M else SWITCH_COST
     evidence = np.where(visible, np.clip(score.astype(np.float64), -BOUND, BOUND), UNSEEN)
     back = np.zeros((len(evidence), 2), dtype=bool)
-    empty, taken = 0.0, -cost
+    empty, taken = 0.0, -SWITCH_COST
     for i, value in enumerate(evidence.tolist()):
-        back[i, 0] = taken - cost > empty
-        back[i, 1] = empty - cost > taken
-        empty, taken = max(empty, taken - cost), max(taken, empty - cost) + value
+        back[i, 0] = taken - SWITCH_COST > empty
+        back[i, 1] = empty - SWITCH_COST > taken
+        empty, taken = max(empty, taken - SWITCH_COST), max(taken, empty - SWITCH_COST) + value
     shortest = max(int(0.5 * shortest_train_m(gsd_m) / step_m), 1)
     return _runs(back, taken > empty, visible, shortest)
 
