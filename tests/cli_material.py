@@ -65,7 +65,8 @@ def picture(day: str) -> NDArray[np.uint16]:
     ground = _ground()
     if day == TRAIN[0]:
         row = int(TRACKS[TRAIN[1]] // PIXEL)
-        ground[row, int(TRAIN[2] // PIXEL) : int(TRAIN[3] // PIXEL)] = 0.04
+        cars = np.resize(np.repeat([0.05, 0.34, 0.08, 0.28, 0.06], 5), int((TRAIN[3] - TRAIN[2]) // PIXEL))
+        ground[row, int(TRAIN[2] // PIXEL) : int(TRAIN[2] // PIXEL) + len(cars)] = cars
         ground[row - 1, int(TRAIN[2] // PIXEL) : int(TRAIN[3] // PIXEL)] = 0.06
     bands = np.stack([ground * tint for tint in (0.7, 0.85, 1.0, 1.2)])
     return np.clip((bands + rng.normal(0, 0.003, bands.shape)) * 10_000, 1, 20_000).astype(np.uint16)

@@ -43,6 +43,9 @@ MASKED = 1e-3
 LEAST_GROUND = 40
 """Fewer samples of empty ground near tracks, and a scene is not judged."""
 
+DARKEST = 0.5
+"""The dark level is at most this share of what the ground near tracks shows."""
+
 
 @dataclass(frozen=True)
 class SceneModel:
@@ -210,7 +213,9 @@ def scene_model(yard: Yard, t: int) -> SceneModel | None:
     if x.shape[1] < LEAST_GROUND:
         return None
     radiometry = yard.radiometry
-    gain, offset, dark = radiometry.gain[t].copy(), radiometry.offset[t].copy(), radiometry.dark[t]
+    gain, offset = radiometry.gain[t].copy(), radiometry.offset[t].copy()
+    # Where nothing in the scene is dark, its darkest ground is no dark level.
+    dark = np.minimum(radiometry.dark[t], DARKEST * np.median(y, axis=1))
     for b in range(len(x)):
         gain[b], offset[b] = _refined(x[b], y[b], (float(gain[b]), float(offset[b])))
     level = np.maximum(np.median(y, axis=1) - dark, 1e-6)
