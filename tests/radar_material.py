@@ -88,14 +88,20 @@ def yard_stack(
     bands: tuple[str, ...] = ("vv", "vh"),
     seed: int = 0,
     trains: Mapping[int, Sequence[tuple[int, int, int]]] | None = None,
+    echo_db: float = 8.0,
+    fields_db: float = 0.0,
     orbits: Sequence[int | None] | None = None,
 ) -> Stack:
-    """Scenes of linear power of one ground; `trains`: scene to (row, first column, last column), 8 dB brighter."""
+    """Scenes of linear power of one ground; `trains`: scene to (row, first column, last column) raised by the echo."""
     ground = np.stack([backscatter() * (1.0 if name in ("vv", "hh") else 0.2) for name in bands])
     power = np.broadcast_to(ground, (scenes, *ground.shape)).copy()
     for t, lines in (trains or {}).items():
         for row, first, last in lines:
-            power[t, :, row, first:last] *= 10**0.8
+            power[t, :, row, first:last] *= 10 ** (echo_db / 10)
+    if fields_db:
+        # Fields 200 m wide, each wetter or drier than the last time in all bands alike.
+        each = np.random.default_rng(seed + 2).normal(0, fields_db, (scenes, 1, 6, 7))
+        power *= 10 ** (np.kron(each, np.ones((1, 1, 20, 20))) / 10)
     power *= speckle(looks, power.shape, blur=blur, seed=seed)
     # Weather: each scene and band is a little brighter or darker as a whole.
     power *= np.exp(np.random.default_rng(seed + 1).normal(0, 0.2, power.shape[:2]))[..., None, None]

@@ -38,6 +38,8 @@ def test_units_are_told_from_the_values(looks: float, gain: float, seed: int) ->
     assert unit_of(power) == "intensity"
     assert unit_of(10 * np.log10(power)) == "decibel"
     assert unit_of(np.round(3000 * np.sqrt(power))) == "amplitude"
+    assert unit_of(3000 * np.sqrt(power)) == "amplitude"
+    assert unit_of(np.full((3, 3), np.nan)) == "intensity"
 
 
 def test_units_make_no_difference_to_the_logarithm() -> None:
@@ -168,6 +170,14 @@ def test_a_change_stands_out_and_its_sign_is_kept() -> None:
     assert (found.p_value[2, 62:68, 62:78] < 1e-4).mean() > 0.95 and found.decibels[2, 62:68, 62:78].mean() > 4
     assert (found.p_value[3, 82:88, 62:78] < 1e-4).mean() > 0.95 and found.decibels[3, 82:88, 62:78].mean() < -4
     assert (found.p_value[2, 5:40, 60:130] < 0.001).mean() < 0.01
+
+
+def test_amplitude_taken_for_power_hardly_moves_the_p_values() -> None:
+    power = backscatter() * speckle(4.4, (4, 1, *SHAPE), seed=12)
+    every = np.ones((4, *SHAPE), dtype=bool)
+    right, wrong = (radar_change(p, every, every[0]).p_value[1] for p in (power, np.sqrt(power)))
+    assert np.corrcoef(right.ravel(), wrong.ravel())[0, 1] > 0.995
+    assert (wrong < 0.01).mean() == pytest.approx(float((right < 0.01).mean()), abs=0.003)
 
 
 def test_what_was_not_seen_has_no_p_value() -> None:

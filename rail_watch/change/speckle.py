@@ -32,6 +32,8 @@ WINDOW_PX = 7
 """Side of the windows in which looks are counted."""
 REACH_PX = 3
 """Speckle of pixels farther apart than this is taken for unrelated."""
+MOST_POWER = 5.0
+"""No calibrated scene has half of its ground brighter than this (7 dB)."""
 EVEN = 1.75
 """Windows of up to this many times the commonest variance are even ground: speckle alone seldom gives more, and to cut
 lower would leave out the very windows that show how its pixels hang together."""
@@ -69,9 +71,10 @@ def unit_of(pixels: NDArray[np.floating]) -> Unit:
     """Tell in which unit a band comes, from its finite values.
 
     Only decibels fall below -1: power, even less its thermal noise, does not. Whole numbers are digital numbers, which
-    in detected products (Sentinel-1 GRD, 8-bit pictures) are amplitudes. All else is taken for linear power (sigma0 or
-    gamma0). Mistaking amplitude for power changes the logarithm by a factor 2 only, and the number of looks is counted
-    in the same unit, so that it goes with it and the p-values hardly move.
+    in detected products (Sentinel-1 GRD, 8-bit pictures) are amplitudes, and so are numbers mostly above 5, which are
+    resampled ones. All else is taken for linear power (sigma0 or gamma0), most of which is below 1. Mistaking amplitude
+    for power changes the logarithm by a factor 2 only, and the number of looks is counted in the same unit, so that it
+    goes with it and the p-values hardly move.
     """
     values = pixels[np.isfinite(pixels)]
     if values.size == 0:
@@ -79,7 +82,8 @@ def unit_of(pixels: NDArray[np.floating]) -> Unit:
     if np.percentile(values, 1) < -1:
         return "decibel"
     sample = values.ravel()[:: max(1, values.size // 10_000)]
-    return "amplitude" if np.all(sample == np.round(sample)) and values.max() > 1 else "intensity"
+    whole = bool(np.all(sample == np.round(sample))) and float(values.max()) > 1
+    return "amplitude" if whole or np.median(sample) > MOST_POWER else "intensity"
 
 
 def log_intensity(pixels: NDArray[np.floating], unit: Unit) -> Array:

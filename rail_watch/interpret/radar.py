@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from scipy import fft, ndimage, special, stats
+from scipy import fft, ndimage, signal, special, stats
 
 from rail_watch.aoi.site import Site
 from rail_watch.change.radar import RadarChange, radar_change
@@ -37,6 +37,8 @@ TERMS = 80
 LEAST_YARD = 10
 LEAST_CONTROL = 500
 """Pixels of yard and of control ground that are needed."""
+LEAST_ROOM = 0.7
+"""Share of the yard's outline that must fall on control ground where it is laid for comparison."""
 MOST_PATCHES = 20
 POWER = 0.9
 
@@ -224,6 +226,7 @@ def _look(change: RadarChange, i: int, scene: int, *, areas: _Areas, rate: float
     dims = change.score.shape[1]
     lags = lag_shares(yard)
     spread = share_variance(lags, related, rate=expected, dims=dims)
+    spread = max(spread, _elsewhere(changed, yard, control, expected=expected))
     spread += share_variance(lag_shares(control), related, rate=expected, dims=dims)
     p_value = _tail(here, expected, spread, step=1 / int(yard.sum()))
     own = _smoothed(here, share_variance(lags, related, rate=_inner(here), dims=dims))
@@ -241,6 +244,24 @@ def _look(change: RadarChange, i: int, scene: int, *, areas: _Areas, rate: float
         least_index=_least(expected, spread, lags=lags, related=related, dims=dims, rate=rate),
         brighter_fraction=float((change.decibels[i][changed & yard] > 0).mean()) if here > 0 else None,
     )
+
+
+def _elsewhere(changed: Mask, yard: Mask, control: Mask, *, expected: float) -> float:
+    """Mean squared departure of the changed share from the expected, with the yard's outline laid over control ground.
+
+    Fields that change as a whole make it larger than the correlation of neighbours alone does. 0 where the outline
+    nowhere finds room.
+    """
+    rows, cols = np.nonzero(yard)
+    outline = yard[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1].astype(np.float64)
+    if outline.shape[0] > yard.shape[0] or outline.shape[1] > yard.shape[1]:
+        return 0.0
+    room = signal.fftconvolve(control.astype(np.float64), outline[::-1, ::-1], mode="valid")
+    hits = signal.fftconvolve((changed & control).astype(np.float64), outline[::-1, ::-1], mode="valid")
+    fits = room > LEAST_ROOM * outline.sum()
+    if not fits.any():
+        return 0.0
+    return float((((hits / np.maximum(room, 1))[fits] - expected) ** 2).mean())
 
 
 def _inner(share: float) -> float:
