@@ -83,7 +83,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
         if limits:
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     blocked = zones.tracks | zones.sheds | zones.exclude
-    aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked)
+    aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
     patches = patches_of(change, stack, site)
     ground = zones.ground & zones.site
     levels = np.array(
