@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rail_watch.interpret.cars import count_cars, count_from_length
 from rail_watch.interpret.limits import _limit
 from rail_watch.interpret.network import Network, apply_network, load_network, network_class
-from rail_watch.interpret.null import EmptyLaw, load_laws
+from rail_watch.interpret.null import PLAIN, EmptyLaw, adapted, load_laws
 from rail_watch.interpret.sections import CHANNELS, SCALARS, light, parts_of, scalars, turned
 from rail_watch.interpret.segments import segments, window_statistic
 from rail_watch.interpret.shadows import sun_on_track
@@ -174,3 +174,16 @@ def test_the_limit_is_where_nine_in_ten_are_found(true: float) -> None:
 def test_what_is_never_found_has_no_limit() -> None:
     lengths = np.geomspace(5, 130, 48)
     assert _limit(lengths, np.zeros(48, bool), 11.0) == float("inf")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_series_own_empty_looks_have_even_p_values_and_leave_the_threshold(name: str) -> None:
+    law = load_laws(name).usual[0]
+    rng = np.random.default_rng(4)
+    own = rng.normal(-9.0, 0.7, 200)
+    metres = np.full(200, law.metres)
+    fitted = adapted(law, own, metres)
+    p = fitted.p_value(rng.normal(-9.0, 0.7, 2000), np.full(2000, law.metres))
+    start = float(law.p_value(np.array(PLAIN), np.array(law.metres)))
+    assert np.quantile((p - start) / (1 - start), [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.08)
+    assert fitted.threshold(0.01, law.metres) == pytest.approx(law.threshold(0.01, law.metres), abs=1e-6)

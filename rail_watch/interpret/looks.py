@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.network import network_class
-from rail_watch.interpret.null import EmptyLaw, load_laws
+from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
@@ -84,6 +84,21 @@ def beside(yard: Yard, k: int, t: int) -> NDArray[np.bool_]:
     return out
 
 
+def _laws(
+    known: EmptyLaws,
+    models: Sequence[SceneModel | None],
+    statistic: NDArray[np.float64],
+    metres: NDArray[np.float64],
+) -> list[tuple[EmptyLaw, EmptyLaw]]:
+    """[scene] the laws that hold there; those of usual ground as the series itself shows them."""
+    odd = np.array([m is None or float(m.gain.min()) < UNLIKE for m in models])
+    alone, beside_trains = (
+        adapted(law, statistic[part][:, ~odd].ravel(), metres[part][:, ~odd].ravel())
+        for part, law in enumerate(known.usual)
+    )
+    return [known.odd if strange else (alone, beside_trains) for strange in odd]
+
+
 def judge(yard: Yard, models: Sequence[SceneModel | None]) -> Looks:
     """Refer every look's statistic to the law of empty track; of scenes without a model nothing is said."""
     judged = np.array([model is not None for model in models])
@@ -100,8 +115,7 @@ def judge(yard: Yard, models: Sequence[SceneModel | None]) -> Looks:
             for part, where in enumerate((visible[k][t] & ~flanked[k][t], visible[k][t] & flanked[k][t])):
                 metres[part, k, t] = where.sum() * strip.step_m
                 statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
-    known = load_laws(network_class(yard.gsd_m))
-    laws = [known.odd if m is None or float(m.gain.min()) < UNLIKE else known.usual for m in models]
+    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres)
     single = np.full(statistic.shape, np.nan)
     for t, pair in enumerate(laws):
         for part, law in enumerate(pair):

@@ -1,8 +1,9 @@
 """From a statistic to a p-value: how often empty track shows as much.
 
-The law was measured on empty tracks of simulated yards that took no part in the network's learning (docs/method.md):
-ranks in its body, an exponential tail above (peaks over threshold: Pickands, Ann. Statist. 1975). It holds for
-`metres` of track in sight; the maximum over a longer stretch is larger, as that of so many independent pieces.
+The law was measured on empty tracks of simulated yards that took no part in the network's learning
+(docs/method.md): ranks in its body, an exponential tail above (peaks over threshold: Pickands, Ann. Statist. 1975). It
+holds for `metres` of track in sight; the maximum over a longer stretch is larger, as that of so many independent
+pieces. How plain empty track looks differs from series to series, and is taken from the series itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+PLAIN = -1.0
+"""Mean log odds below this over the strongest window: plainly empty."""
+PRIOR_LOOKS = 8.0
+"""The law counts as much as this many looks of the series itself."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,29 @@ class EmptyLaw:
         if single >= 1 - self.mass[-1]:
             return float(np.interp(1 - single, self.mass, self.body))
         return float(self.body[-1] + self.scale * np.log((1 - self.mass[-1]) / single))
+
+
+def adapted(law: EmptyLaw, statistic: Array, metres: Array) -> EmptyLaw:
+    """Return the law as the looks of a series itself show it, where they are plainly empty.
+
+    Below `PLAIN` the series' own looks are ranked among themselves, a few drawn from the law beside them; how often
+    empty track passes that line, and what lies above it, where the decision falls, stays as it was measured.
+    """
+    own = np.isfinite(statistic) & (statistic < PLAIN) & (metres > 0)
+    values, count = statistic[own], int(own.sum())
+    logs = np.log(metres[own]).sum() + PRIOR_LOOKS * np.log(law.metres)
+    length = float(np.exp(logs / (count + PRIOR_LOOKS)))
+    mass = 1 - law.p_value(law.body, np.full(len(law.body), length))
+    below = 1 - float(law.p_value(np.array(PLAIN), np.array(length)))
+    drawn = np.interp((np.arange(16) + 0.5) / 16 * below, mass, law.body)
+    everything = np.concatenate([values, drawn])
+    weight = np.concatenate([np.ones(count), np.full(16, PRIOR_LOOKS / 16)])
+    order = np.argsort(everything, kind="stable")
+    level = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum() * below
+    above = law.body > PLAIN
+    body = np.concatenate([[everything.min() - 1.0], everything[order], [PLAIN], law.body[above]])
+    steps = np.concatenate([[0.0], level, [below], mass[above]])
+    return EmptyLaw(np.maximum.accumulate(body + 1e-9 * np.arange(len(body))), steps, law.scale, length)
 
 
 @dataclass(frozen=True)
