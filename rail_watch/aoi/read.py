@@ -80,6 +80,18 @@ def read(name_or_path: str | os.PathLike[str]) -> Site:
     return site
 
 
+def read_document(name_or_path: str | os.PathLike[str]) -> object:
+    """Return one AOI file as JSON values, with whatever else it holds; see `read` for what it may be.
+
+    Raises
+    ------
+    BadAoi
+        There is no such file, or it is not JSON.
+    """
+    path = _located(name_or_path)
+    return parse_json(read_bytes(path, error=BadAoi, max_bytes=MAX_BYTES), name=str(path), error=BadAoi)
+
+
 def read_many(name_or_path: str | os.PathLike[str]) -> list[Site]:
     """Read one AOI, or every ``.geojson`` and ``.json`` of a folder in order of file name.
 

@@ -1,4 +1,4 @@
-"""``rail-watch aoi``: list, show and check areas of interest."""
+"""``rail-watch aoi``: list, show, check and refine areas of interest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rail_watch.cli.aoi_refine import command as refine
+
 if TYPE_CHECKING:
     from rail_watch.aoi import Area, Site
 
 
 @click.group(name="aoi")
 def command() -> None:
-    """List, show and check areas of interest."""
+    """List, show, check and refine areas of interest."""
 
 
 @command.command(name="list")
@@ -66,6 +68,9 @@ def schema() -> None:
     """Print the JSON Schema of the AOI format."""
     file = Path(__file__).resolve().parents[1] / "aoi" / "schema" / "aoi.schema.json"
     click.echo(file.read_text(encoding="utf-8"), nl=False)
+
+
+command.add_command(refine)
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:

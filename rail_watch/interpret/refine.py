@@ -18,7 +18,7 @@ from shapely import LineString, Polygon
 from rail_watch.aoi.site import Area, Bridge, Site, Track
 from rail_watch.grid import WGS84
 from rail_watch.interpret.refine_along import OWN_M, Course, courses_of
-from rail_watch.interpret.refine_joint import COARSE_PIXELS, Joint, Yardstick, climbed, find_joint, yardstick_of
+from rail_watch.interpret.refine_joint import COARSE_PIXELS, Joint, Search, Yardstick, climbed, find_joint, yardstick_of
 from rail_watch.interpret.refine_match import FAR_M, Pose
 from rail_watch.interpret.refine_picture import BANDS, Array, Ground, Picture, ground_of, pictures_of, readings, thinned
 from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
@@ -132,12 +132,13 @@ def refine(stack: Stack, site: Site, *, reach_m: float = REACH_M) -> Refined:
         told = f"only {len(levels)} of {len(stack.scenes)} scenes of {stack.sensor} show enough of the lines"
         return _unmoved(site, lines, f"{told}; {LEAST_SCENES} are needed")
     picture, plain = pictures_of(levels, ground)
-    joint = find_joint(picture, lines, reach_m=reach_m, gsd_m=stack.gsd_m)
-    stick = yardstick_of(lines)
+    search = Search.of(lines)
+    joint = find_joint(picture, search, reach_m=reach_m, gsd_m=stack.gsd_m)
+    stick = search.stick
     refused = (
         _doubt(joint, stick, reach_m)
-        or _elsewhere(plain, lines, joint, reach_m=reach_m, gsd_m=stack.gsd_m)
-        or _torn((levels, ground), lines, joint, gsd_m=stack.gsd_m)
+        or _elsewhere(plain, search, joint, reach_m=reach_m, gsd_m=stack.gsd_m)
+        or _torn((levels, ground), search, joint, gsd_m=stack.gsd_m)
     )
     if refused:
         return _unmoved(site, lines, refused, scenes=len(levels), lead=joint.lead)
@@ -183,10 +184,10 @@ def _doubt(joint: Joint, stick: Yardstick, reach_m: float) -> str:
     return ""
 
 
-def _elsewhere(plain: Picture, lines: Sequence[LineString], joint: Joint, *, reach_m: float, gsd_m: float) -> str:
+def _elsewhere(plain: Picture, search: Search, joint: Joint, *, reach_m: float, gsd_m: float) -> str:
     """Say how far off the ground's plain look puts the lines, where that is not where what stands out puts them."""
-    other = find_joint(thinned(plain, COARSE_PIXELS), lines, reach_m=reach_m, gsd_m=gsd_m)
-    apart = float(yardstick_of(lines).apart(other.place[None], joint.place)[0])
+    other = find_joint(thinned(plain, COARSE_PIXELS), search, reach_m=reach_m, gsd_m=gsd_m)
+    apart = float(search.stick.apart(other.place[None], joint.place)[0])
     if apart <= max(SAME_M, gsd_m):
         return ""
     return f"the ground's plain look puts the lines {apart:.1f} m from where what stands out from it does"
@@ -195,11 +196,11 @@ def _elsewhere(plain: Picture, lines: Sequence[LineString], joint: Joint, *, rea
 Series = tuple[Array, Ground]
 
 
-def _torn(series: Series, lines: Sequence[LineString], joint: Joint, *, gsd_m: float) -> str:
+def _torn(series: Series, search: Search, joint: Joint, *, gsd_m: float) -> str:
     """Say how far the halves of the series (every other scene) put the lines apart, where that is too far."""
     levels, ground = series
-    places = [climbed(pictures_of(levels[start::2], ground)[0], lines, joint) for start in (0, 1)]
-    apart = float(yardstick_of(lines).apart(places[0][None], places[1])[0])
+    places = [climbed(pictures_of(levels[start::2], ground)[0], search, joint) for start in (0, 1)]
+    apart = float(search.stick.apart(places[0][None], places[1])[0])
     if apart <= max(HALVES_M, HALVES_PX * gsd_m):
         return ""
     return f"the two halves of the series put the lines {apart:.1f} m apart"

@@ -57,7 +57,9 @@ class Course:
         own[0], own[-1] = 0.0, line.length
         at = np.unique(np.concatenate([own, self.along_m[1:-1]]))
         left = np.interp(at, self.along_m, self.offset_m)
-        return LineString(_points(line, at) + left[:, None] * _normals(line, at))
+        moved = LineString(_points(line, at) + left[:, None] * _normals(line, at)).simplify(0.02)
+        assert isinstance(moved, LineString)
+        return moved
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,20 @@ def yardstick_of(lines: Sequence[LineString]) -> Yardstick:
 
 
 @dataclass(frozen=True)
+class Search:
+    """Some lines, ready to be searched for."""
+
+    stick: Yardstick
+    distances: Distances
+    lines: int
+
+    @classmethod
+    def of(cls, lines: Sequence[LineString]) -> Search:
+        """Measure and map the lines once."""
+        return cls(yardstick_of(lines), distances_to(lines), len(lines))
+
+
+@dataclass(frozen=True)
 class Joint:
     """Where the lines belong as a whole."""
 
@@ -148,15 +162,15 @@ def _along_error(stick: Yardstick, lines: int, gsd_m: float) -> float:
     return float(max(0.5, 0.25 * gsd_m) * np.sqrt(np.linalg.inv(product)[1, 1] / lines))
 
 
-def find_joint(picture: Picture, lines: Sequence[LineString], *, reach_m: float, gsd_m: float) -> Joint:
+def find_joint(picture: Picture, search: Search, *, reach_m: float, gsd_m: float) -> Joint:
     """Search all places within reach, climb to the best, and measure how sure it is."""
-    stick, distances = yardstick_of(lines), distances_to(lines)
+    stick, distances = search.stick, search.distances
     few = thinned(picture, COARSE_PIXELS)
     places = _tried(stick, reach_m, max(1.0, 0.5 * gsd_m))
     ratings = np.array([rated(few, distances, stick.pose(place)) for place in places])
     first = places[int(ratings.argmax())]
     place = _polished(picture, distances, stick, first, np.ones(3))
-    known = _along_error(stick, len(lines), gsd_m) <= STRAIGHT_M
+    known = _along_error(stick, search.lines, gsd_m) <= STRAIGHT_M
     if not known:
         # Among places that hardly differ the one that moves nothing along is taken.
         free = np.array([1, 0, 1])
@@ -179,8 +193,7 @@ def _rivals(stick: Yardstick, places: Floats, ratings: Floats, best: Floats, *, 
     return np.array(found).reshape(-1, 3)
 
 
-def climbed(picture: Picture, lines: Sequence[LineString], joint: Joint) -> Floats:
+def climbed(picture: Picture, search: Search, joint: Joint) -> Floats:
     """(3,) the top nearest to a joint place in another picture of the same ground."""
-    stick = yardstick_of(lines)
     free = np.array([1, int(joint.along_known), 1])
-    return _polished(thinned(picture, COARSE_PIXELS), distances_to(lines), stick, joint.place, free)
+    return _polished(thinned(picture, COARSE_PIXELS), search.distances, search.stick, joint.place, free)
