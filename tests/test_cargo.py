@@ -157,7 +157,7 @@ def test_a_stricter_rate_reports_less() -> None:
 def test_weights_fit_the_pictures_they_are_given(name: str) -> None:
     network, trust = load_ground_network(name), load_trust(name)
     picture = np.zeros((13, 21, len(CHANNELS)), np.float32)
-    odds = apply_ground_network(network, picture, np.zeros(len(SCALARS), np.float32))
+    odds = apply_ground_network(network, picture, np.zeros(len(SCALARS), np.float32), np.ones((13, 21), bool))
     assert odds.shape == (13, 21)
     assert np.isfinite(odds).all()
     assert trust.law.threshold(0.01, trust.law.metres) > trust.law.threshold(0.1, trust.law.metres)
@@ -194,7 +194,10 @@ def test_the_network_is_a_dilated_convolution_with_nothing_beyond_the_edges() ->
     back = np.kron(wide @ layers["up"][0][0] + layers["up"][1], np.ones((2, 2, 1)))
     joined = np.maximum(around(np.maximum(fine + back, 0).astype("f4"), "join", 1), 0)
     expected = joined @ layers["say"][0][0] + layers["say"][1]
-    assert np.allclose(apply_ground_network(network, picture, whole), expected[..., 0], atol=1e-3)
+    where = rng.random((6, 8)) < 0.5
+    found = apply_ground_network(network, picture, whole, where)
+    assert np.allclose(found[where], expected[..., 0][where], atol=1e-3)
+    assert np.isnan(found[~where]).all()
 
 
 @given(azimuth=st.floats(0, 360), elevation=st.floats(5, 85))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Area, Site
 from rail_watch.change.radiometry import Radiometry
-from rail_watch.change.robust import spread, weighted_median
+from rail_watch.change.robust import MAD_TO_SIGMA, spread, weighted_median
 from rail_watch.grid import Grid
 from rail_watch.interpret.sections import DEEPEST, light, parts_of
 from rail_watch.interpret.shadows import sun_over
@@ -25,6 +26,7 @@ from rail_watch.prepare.zones import mask_of
 Array = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Number = TypeVar("Number", np.float32, np.float64, np.bool_)
 
 CHANNELS = (
     "change",
@@ -195,10 +197,12 @@ def describe_apron(window: Window, scenes: list[ApronScene | None], baseline: Ar
                 continue
             contrast, change = (parts_of(logs, window.bands) for logs in _changes(window, scene, t))
             found.append((contrast, change))
-            usual.append(np.where(window.usable[t] & finite, change[0], np.nan))
+            usual.append(np.where(window.usable[t] & finite, np.abs(change[0]), np.nan).astype(np.float32))
     if not usual:
         return [None] * len(scenes)
-    unrest = np.log(0.02 + np.nan_to_num(spread(np.stack(usual), axis=0), nan=0.1)) + 2.5
+    sizes = np.stack(usual)
+    usually = MAD_TO_SIGMA * weighted_median(sizes, np.isfinite(sizes).astype(np.float32))
+    unrest = np.log(0.02 + np.nan_to_num(usually, nan=0.1)) + 2.5
     still = [window.inside.astype(np.float32), window.blocked.astype(np.float32)]
     pictures: list[Array | None] = []
     for t, parts in enumerate(found):
@@ -228,13 +232,13 @@ def scalars_of(window: Window, scene: ApronScene, t: int) -> Array:
     return np.array([*steps, float(reach > 0), noise, likeness, float(infrared), float(colour)], dtype=np.float32)
 
 
-def turn(picture: Array, shadow: Numbers) -> Array:
+def turn(picture: NDArray[Number], shadow: Numbers) -> NDArray[Number]:
     """Mirror and transpose (row, column, …) so that shadows fall towards higher rows, and less so columns."""
     picture = picture[:: -1 if shadow[0] < 0 else 1, :: -1 if shadow[1] < 0 else 1]
     return picture.swapaxes(0, 1) if abs(shadow[1]) > abs(shadow[0]) else picture
 
 
-def turn_back(picture: Array, shadow: Numbers) -> Array:
+def turn_back(picture: NDArray[Number], shadow: Numbers) -> NDArray[Number]:
     """Undo `turn`."""
     picture = picture.swapaxes(0, 1) if abs(shadow[1]) > abs(shadow[0]) else picture
     return picture[:: -1 if shadow[0] < 0 else 1, :: -1 if shadow[1] < 0 else 1]

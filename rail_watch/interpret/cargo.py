@@ -116,9 +116,9 @@ def _round(window: Window, weights: Array, taken: Mask | None) -> list[Array | N
         if picture is None or scene is None:
             out.append(None)
             continue
-        odds = apply_ground_network(network, turn(picture, shadow), scalars_of(window, scene, t))
-        seen = window.usable[t] & window.inside & finite
-        out.append(np.where(seen, turn_back(odds, shadow), np.nan).astype(np.float32))
+        seen = turn(window.usable[t] & window.inside & finite, shadow)
+        odds = apply_ground_network(network, turn(picture, shadow), scalars_of(window, scene, t), seen)
+        out.append(turn_back(odds, shadow))
     return out
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 AT_ONCE = 16_000
 """Numbers of a picture convolved at once: with their surroundings they stay in the processor's cache."""
@@ -68,6 +69,17 @@ def _around(values: Array, layer: tuple[Array, Array], dilation: int = 1) -> Arr
     return out
 
 
+def _around_some(values: Array, layer: tuple[Array, Array], where: Mask) -> Array:
+    """(n, channel) of what `_around` gives, at some pixels only."""
+    weights, bias = layer
+    rows, cols = np.nonzero(where)
+    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    out = np.tile(bias, (len(rows), 1))
+    for tap in range(9):
+        out += padded[rows + tap // 3, cols + tap % 3] @ weights[tap]
+    return out
+
+
 def _coarser(values: Array, layer: tuple[Array, Array], factor: int) -> Array:
     weights, bias = layer
     rows, cols, depth = values.shape
@@ -75,17 +87,18 @@ def _coarser(values: Array, layer: tuple[Array, Array], factor: int) -> Array:
     return np.asarray(blocks.reshape(*blocks.shape[:2], -1) @ weights.reshape(-1, weights.shape[-1]) + bias)
 
 
-def apply_ground_network(network: GroundNetwork, picture: Array, scalars: Array) -> Array:
-    """Log odds of cargo.
+def apply_ground_network(network: GroundNetwork, picture: Array, scalars: Array, where: Mask) -> Array:
+    """Log odds of cargo at some pixels.
 
     Parameters
     ----------
     picture : (row, column, channel) from `describe_apron`, turned as `turn` does.
     scalars : from `scalars_of`.
+    where : (row, column) the pixels asked for.
 
     Returns
     -------
-    (row, column)
+    (row, column), NaN elsewhere.
     """
     rows, cols = picture.shape[:2]
     factor, layers = network.factor, network.layers
@@ -96,6 +109,7 @@ def apply_ground_network(network: GroundNetwork, picture: Array, scalars: Array)
         wide = wide + np.maximum(_around(wide, layers[f"wider_{i}"], dilation), 0)
     back = wide @ layers["up"][0][0] + layers["up"][1]
     fine = np.maximum(fine + back.repeat(factor, axis=0).repeat(factor, axis=1), 0)
-    joined = np.maximum(_around(fine, layers["join"]), 0)
-    odds = joined @ layers["say"][0][0] + layers["say"][1]
-    return np.asarray(odds[:rows, :cols, 0], dtype=np.float32)
+    joined = np.maximum(_around_some(fine[:rows, :cols], layers["join"], where), 0)
+    odds = np.full((rows, cols), np.nan, dtype=np.float32)
+    odds[where] = (joined @ layers["say"][0][0] + layers["say"][1])[:, 0]
+    return odds
