@@ -259,7 +259,7 @@ def test_offsets_move_a_line_to_its_left() -> None:
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_series(3, tmp_path_factory.mktemp("series"), sensor="planetscope-like", scenes=6)
+    return write_series(3, tmp_path_factory.mktemp("series"), sensor="planetscope-like", scenes=8)
 
 
 def displaced_file(series: Path, folder: Path) -> Path:
