@@ -56,12 +56,15 @@ class Shown:
             self.section[which, CHANNEL[name]] = 0
 
 
-def disturbed(batch: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """(N, F, S) disturbed sections, and (N,) which of them were turned end to end: their labels must be too."""
+def disturbed(batch: Tensor, rng: np.random.Generator, *, texture: float) -> tuple[Tensor, Tensor]:
+    """(N, F, S) disturbed sections, and (N,) which of them were turned end to end: their labels must be too.
+
+    `texture` is the strongest still texture laid over a picture.
+    """
     shown = Shown.of(batch)
     _forget_bands(shown)
     _jitter(shown)
-    _texture(shown, rng)
+    _texture(shown, rng, texture)
     _haze(shown)
     shown.blank(LOOKS, _some(shown, 0.15))
     shown.blank(("unrest",), _some(shown, 0.1))
@@ -95,14 +98,14 @@ def _jitter(shown: Shown) -> None:
         shown.add(channel, _each(shown, scale) + (noise if channel == "contrast" else 0))
 
 
-def _texture(shown: Shown, rng: np.random.Generator) -> None:
+def _texture(shown: Shown, rng: np.random.Generator, strongest: float) -> None:
     """Ground of any texture that stays as it is: seen in the picture, not in the change."""
     count, zones, steps = shown.seen.shape
     across, along = int(rng.choice(ACROSS)), int(rng.choice(ALONG))
     field = torch.randn(count, 1, zones + across - 1, steps + along - 1)
     field = functional.avg_pool2d(functional.avg_pool2d(field, (1, along), 1), (across, 1), 1)[:, 0]
     field = field / field.std().clamp(min=1e-6)
-    strength = torch.rand(count, 1, 1) * 0.5 * _some(shown, 0.7).float()[:, None, None]
+    strength = torch.rand(count, 1, 1) * strongest * _some(shown, 0.7).float()[:, None, None]
     shown.add("contrast", strength * field)
     shown.add("NIR", strength * 0.3 * field.flip(0))
     shown.add("hue", strength * 0.2 * field.flip(0))

@@ -40,13 +40,15 @@ class Plan:
     crop: int
     """Steps of track shown at once."""
     epochs: float
-    tells_cars: bool
+    texture: float = 0.5
+    """Strongest still texture laid over a picture: where pixels are as wide as a track less of it is left."""
+    tells_cars: bool = False
 
 
 PLANS = {
-    "fine": Plan((1, 2, 4, 8, 16), 512, 7, True),
-    "middle": Plan((1, 2, 4, 8), 256, 5, False),
-    "coarse": Plan((1, 2, 4, 8), 96, 10, False),
+    "fine": Plan((1, 2, 4, 8, 16), 512, 9, tells_cars=True),
+    "middle": Plan((1, 2, 4, 8), 256, 4.5),
+    "coarse": Plan((1, 2, 4, 8), 96, 9, texture=0.25),
 }
 
 
@@ -183,7 +185,7 @@ def learn(
 def _step(net: AlongTrack, batch: tuple[Tensor, ...], plan: Plan, rng: np.random.Generator) -> float:
     """Find the gradient of one batch; returns its loss."""
     sections, occupied, coupling = batch
-    sections, turned = disturbed(sections, rng)
+    sections, turned = disturbed(sections, rng, texture=plan.texture)
     occupied[turned], coupling[turned] = occupied[turned].flip(-1), coupling[turned].flip(-1)
     loss = loss_of(net(sections), occupied, coupling, tells_cars=plan.tells_cars)
     net.zero_grad()

@@ -29,6 +29,7 @@ from rail_watch.interpret.looks import UNLIKE, Looks, judge
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.null import EmptyLaw
 from rail_watch.interpret.segments import segments
+from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel
 from rail_watch.prepare.zones import local_frame, reproject
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards, read_truth
@@ -42,6 +43,8 @@ IN_VIEW = 0.9
 BODY = 0.9
 """Share of the law taken from ranks; an exponential tail above."""
 KNOTS = 40
+NEAR_M = 16.0
+"""Trains nearer than this are in the pixels of a track where these are wider than tracks lie apart."""
 FEWEST = 25
 """Fewer looks give no law."""
 PLACES = ("with nothing beside it", "beside trains", "odd ground")
@@ -62,6 +65,8 @@ class Look:
     odd: bool
     """The ground looks little as it usually does."""
     noise: float
+    shared: bool
+    """Its pixels show a train on a track near by: at this GSD they cannot tell the two apart."""
     stretches: tuple[dict[str, Any], ...]
     """What the network takes for trains, as features of a detections document."""
 
@@ -101,8 +106,18 @@ def _look(
         metres=looks.metres[:, k, t],
         odd=float(model.gain.min()) < UNLIKE,
         noise=model.noise,
+        shared=labelled.yard.gsd_m > MIDDLE_GSD_M and _train_near(labelled, place),
         stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
     )
+
+
+def _train_near(labelled: LabelledYard, place: tuple[int, int]) -> bool:
+    """Whether a train truly stands on another track near the middle of this one."""
+    k, t = place
+    strips = labelled.yard.strips
+    middle = strips[k].line.interpolate(0.5, normalized=True)
+    others = [j for j, strip in enumerate(strips) if j != k and strip.line.distance(middle) < NEAR_M]
+    return any(truth.track.trains for j in others if (truth := labelled.of(j, t)) is not None)
 
 
 def _stretches(labelled: LabelledYard, visible: NDArray[np.bool_], place: tuple[int, int]) -> Iterator[dict[str, Any]]:
@@ -156,7 +171,8 @@ def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw, EmptyLaw]:
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
         # Too few: the noisiest looks stand in for them, which are the likest.
         odd += sorted(empty, key=lambda look: -look.noise)[: max(len(empty) // 8, FEWEST)]
-    alone, beside = (fit_law(*_parts(usual, (i,)), where=f" {PLACES[i]}") for i in (0, 1))
+    alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
+    beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
     return alone, beside, fit_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
 
 
@@ -176,6 +192,10 @@ class Figures:
     """Looks at tracks truly empty and in view, and"""
     alarms: int
     """how many of them pass for occupied."""
+    shared: int
+    """The same of empty tracks whose pixels show a train near by: there the p-value speaks of a train on either, and"""
+    shared_alarms: int
+    """passing is no mistake of the law's."""
     occupied: int
     """Looks at tracks with a train long enough to count, and"""
     seen: int
@@ -194,11 +214,22 @@ def figures_of(series: Mapping[Path, Sequence[Look]], laws: Sequence[EmptyLaw], 
     """Count over series (by folder)."""
     least = standards_for(gsd_m).shortest_train_m
     looks = [look for own in series.values() for look in own if look.counts]
-    empty = [p_value(look, laws) < RATE for look in looks if look.empty]
+    empty = [p_value(look, laws) < RATE for look in looks if look.empty and not look.shared]
+    shared = [p_value(look, laws) < RATE for look in looks if look.empty and look.shared]
     taken = [p_value(look, laws) < RATE for look in looks if look.truth.longest_m >= least]
     scores = [one for folder, own in series.items() for one in _scored(folder, own, laws)]
     found, missed, false = (sum(getattr(one, name) for one in scores) for name in ("found", "missed", "false"))
-    return Figures(len(empty), sum(empty), len(taken), sum(taken), found, missed, false)
+    return Figures(
+        empty=len(empty),
+        alarms=sum(empty),
+        shared=len(shared),
+        shared_alarms=sum(shared),
+        occupied=len(taken),
+        seen=sum(taken),
+        found=found,
+        missed=missed,
+        false=false,
+    )
 
 
 def _scored(folder: Path, looks: Sequence[Look], laws: Sequence[EmptyLaw]) -> tuple[SceneScore, ...]:
@@ -217,6 +248,8 @@ def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
     rows = [
         ("looks at empty tracks", f"{figures.empty}"),
         (f"of these false alarms at {RATE:g}", _share(figures.alarms, figures.empty)),
+        ("looks at empty tracks that share pixels with a train", f"{figures.shared}"),
+        (f"of these taken for occupied at {RATE:g}", _share(figures.shared_alarms, figures.shared)),
         ("looks at occupied tracks", f"{figures.occupied}"),
         (f"of these seen at {RATE:g}", _share(figures.seen, figures.occupied)),
         ("trains found, missed, false", f"{figures.found}, {figures.missed}, {figures.false}"),
