@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import ndimage, special
 
 from rail_watch.interpret.describe import describe, ground_of, unrest
 from rail_watch.interpret.evidence import first_shade
@@ -81,9 +81,13 @@ def _insertions(
     pixels = strip.pixels[t][:, steps].copy()
     colours = np.concatenate([_colours(model, len(i), strip.step_m, rng) for i in index], axis=1)
     blur = 0.5 * yard.gsd_m
-    footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur) * occupied[:, None]
+    # The PSF blurs ends and colours along the track as it does across it.
+    width = blur / strip.step_m
+    share = ndimage.gaussian_filter1d(occupied.astype(np.float64), width)
+    colours = ndimage.gaussian_filter1d(colours * occupied, width, axis=1) / np.maximum(share, 1e-3)
+    footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur) * share[:, None]
     bands = [_shade(strip.across_m, sun, float(rng.uniform(*HEIGHTS_M)), blur_m=blur) for _ in index]
-    shade = np.repeat(np.stack(bands), [len(i) for i in index], axis=0) * occupied[:, None]
+    shade = np.repeat(np.stack(bands), [len(i) for i in index], axis=0) * share[:, None]
     dark = model.dark[:, None, None]
     keep = first_shade(yard.bands)[:, None, None]
     pixels = dark + (pixels - dark) * (1 - shade * (1 - footprint) * (1 - keep))
