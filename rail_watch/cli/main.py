@@ -17,7 +17,7 @@ from rail_watch.errors import RailWatchError
 
 COMMANDS = {
     "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
-    "aoi": ("rail_watch.cli.aoi", "List, show and check areas of interest."),
+    "aoi": ("rail_watch.cli.aoi", "List, show, check and refine areas of interest."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
 }
