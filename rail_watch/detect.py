@@ -24,6 +24,7 @@ from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.findings import interpret
+from rail_watch.interpret.refine import applied, refine
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.observe.assemble import Judged, observations_of, scene_record, skipped_scene
 from rail_watch.observe.link import Seen, link
@@ -37,6 +38,8 @@ SAME_GSD = 1.3
 """Scenes whose GSDs differ by less than this factor are judged together."""
 BASELINE_SCENES = 30
 """Scenes before and after the interval asked for that are read to know what the site usually looks like."""
+FINE_LINES_M, COARSEST_LINES_M = 2.0, 30.0
+"""Lines of an accuracy between these are laid onto the imagery before they are used."""
 OPTICAL = ("blue", "green", "red", "nir", "pan")
 RADAR = ("vv", "vh", "hh", "hv")
 
@@ -168,9 +171,22 @@ def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scen
 
 
 def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, limits: bool) -> Judged:
-    """Prepare and interpret the scenes of one sensor."""
+    """Prepare and interpret the scenes of one sensor, on lines laid onto its imagery where the file's are coarse."""
     stack = prepare(group, site, sensor=sensor)
-    return Judged(stack, tuple(group), interpret(stack, site, false_alarm_rate=rate, limits=limits))
+    laid, note = _laid(site, stack)
+    return Judged(stack, tuple(group), interpret(stack, laid, false_alarm_rate=rate, limits=limits), note)
+
+
+def _laid(site: Site, stack: Stack) -> tuple[Site, str | None]:
+    """Return the site with its lines where the imagery shows them and a note of it; as it is where it cannot."""
+    if site.accuracy_m is None or not FINE_LINES_M < site.accuracy_m <= COARSEST_LINES_M:
+        return site, None
+    fit = refine(stack, site, reach_m=float(np.clip(site.accuracy_m, 5.0, COARSEST_LINES_M)))
+    laid = applied(site, fit)
+    if laid is site:
+        return site, None
+    moved = f"{fit.pose.east_m:+.1f} m east, {fit.pose.north_m:+.1f} m north"
+    return laid, f"{stack.sensor}: lines laid onto the imagery ({moved}), good to {fit.accuracy_m:.1f} m"
 
 
 def _judge_groups(
@@ -282,6 +298,7 @@ def _warnings(part: _Part) -> tuple[str, ...]:
             f"The lines of {site.id} are good to {site.accuracy_m:g} m only; refine them against the imagery "
             "before positions and track names are relied on."
         )
+    out += [judged.note for judged in part.judged if judged.note is not None]
     for record in part.scenes:
         out += [f"{record.id}: {note}" for note in record.notes]
     return tuple(dict.fromkeys(out))

@@ -37,6 +37,8 @@ class Judged:
     stack: Stack
     scenes: tuple[Scene, ...]
     findings: Findings
+    note: str | None = None
+    """What was done to the site before it was judged, in words."""
 
 
 def observation_id(*parts: object) -> str:
