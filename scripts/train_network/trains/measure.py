@@ -248,13 +248,16 @@ def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
     rows = [
         ("looks at empty tracks", f"{figures.empty}"),
         (f"of these false alarms at {RATE:g}", _share(figures.alarms, figures.empty)),
-        ("looks at empty tracks that share pixels with a train", f"{figures.shared}"),
-        (f"of these taken for occupied at {RATE:g}", _share(figures.shared_alarms, figures.shared)),
         ("looks at occupied tracks", f"{figures.occupied}"),
         (f"of these seen at {RATE:g}", _share(figures.seen, figures.occupied)),
         ("trains found, missed, false", f"{figures.found}, {figures.missed}, {figures.false}"),
         ("F1 of stretches", f"{figures.f1:.3f}"),
     ]
+    if figures.shared:
+        rows[2:2] = [
+            ("looks at empty tracks that share pixels with a train", f"{figures.shared}"),
+            (f"of these taken for occupied at {RATE:g}", _share(figures.shared_alarms, figures.shared)),
+        ]
     for what, law in zip(PLACES, laws, strict=True):
         threshold = law.threshold(RATE, law.metres)
         rows.append((f"threshold {what}", f"{threshold:.2f} (over {law.metres:.0f} m; tail {law.scale:.2f})"))
