@@ -26,7 +26,7 @@ from rail_watch.interpret.aprons import (
     window_of,
 )
 from rail_watch.interpret.ground_network import apply_ground_network, load_ground_network
-from rail_watch.interpret.looks import REASONS
+from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.pieces import CargoTrust, area_interval, fill_of, load_trust, pieces_of
 from rail_watch.prepare.stack import Stack
@@ -39,8 +39,20 @@ LEAST_AREA_M2 = 8.0
 """Smaller patches are not called cargo: a car, a person's shadow, a puddle."""
 LEAST_VISIBLE = 0.1
 """Less of an apron in sight, and nothing is said of it."""
+RESTLESS = 0.25
+"""Where open ground differs from the bare baseline by as much (spread of the logarithm), a scene is odd."""
 MAYBE = -1.0
 """Log odds from which a pixel of the first round takes no part in the second's picture of bare apron."""
+
+
+@dataclass(frozen=True)
+class ApronOdds:
+    """What the network says of an apron at one scene."""
+
+    odds: Array
+    """(row, column) log odds of cargo, NaN where not seen."""
+    odd: bool
+    """The ground looks little as it usually does: snow in patches, or thawing, is easily taken for cargo."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class ApronState:
     fill_fraction: float | None
     fill_95: tuple[float, float] | None
     smallest_m2: float | None
-    """Nine of ten pieces this large are found."""
+    """Nine of ten pieces this large are found; None where none are, however large."""
     reason: str | None
     piles: tuple[Pile, ...]
 
@@ -87,30 +99,30 @@ def aprons_of(
         window = window_of(stack, site, area, blocked=blocked, radiometry=radiometry)
         if window is None:
             continue
-        for t, odds in enumerate(odds_of(window)):
+        for t, look in enumerate(odds_of(window)):
             reason = _why(stack, area.polygon, t)
-            states.append(_state(window, odds, t, reason=reason, rate=false_alarm_rate))
+            states.append(_state(window, look, t, reason=reason, rate=false_alarm_rate))
     return states
 
 
-def odds_of(window: Window) -> list[Array | None]:
-    """(row, column) log odds of cargo at each scene, NaN where not seen; None where a scene shows too little.
+def odds_of(window: Window) -> list[ApronOdds | None]:
+    """Ask the network at each scene; None where a scene shows too little.
 
     Two rounds: what the first finds covered takes no part in the second's picture of bare apron.
     """
     first = first_weights(window)
     found = _round(window, first, None)
     with np.errstate(invalid="ignore"):
-        taken = np.stack([np.zeros_like(window.inside) if o is None else o > MAYBE for o in found])
+        taken = np.stack([np.zeros_like(window.inside) if o is None else o.odds > MAYBE for o in found])
     return _round(window, second_weights(window, first, taken), taken) if taken.any() else found
 
 
-def _round(window: Window, weights: Array, taken: Mask | None) -> list[Array | None]:
+def _round(window: Window, weights: Array, taken: Mask | None) -> list[ApronOdds | None]:
     network = load_ground_network(network_class(window.gsd_m))
     baseline = bare_apron(window, weights)
     finite = np.isfinite(baseline).all(axis=0)
     scenes = [apron_scene(window, baseline, t, None if taken is None else taken[t]) for t in range(len(window.pixels))]
-    out: list[Array | None] = []
+    out: list[ApronOdds | None] = []
     for t, picture in enumerate(describe_apron(window, scenes, baseline)):
         scene, shadow = scenes[t], window.shadows[t]
         if picture is None or scene is None:
@@ -118,28 +130,29 @@ def _round(window: Window, weights: Array, taken: Mask | None) -> list[Array | N
             continue
         seen = turn(window.usable[t] & window.inside & finite, shadow)
         odds = apply_ground_network(network, turn(picture, shadow), scalars_of(window, scene, t), seen)
-        out.append(turn_back(odds, shadow))
+        odd = scene.noise > RESTLESS or float(window.gain[t].min()) < UNLIKE
+        out.append(ApronOdds(turn_back(odds, shadow), odd))
     return out
 
 
-def _state(window: Window, odds: Array | None, t: int, *, reason: str | None, rate: float) -> ApronState:
+def _state(window: Window, look: ApronOdds | None, t: int, *, reason: str | None, rate: float) -> ApronState:
     visible = float((window.inside & window.usable[t]).sum() / window.inside.sum())
     reason = reason if visible <= 0.995 else None
-    if odds is None or visible < LEAST_VISIBLE or not np.isfinite(odds).any():
+    if look is None or visible < LEAST_VISIBLE or not np.isfinite(look.odds).any():
         return ApronState(window.area.id, t, visible, None, None, None, reason, ())
     trust = load_trust(network_class(window.gsd_m))
-    fill, limits = fill_of(odds, np.isfinite(odds), trust)
-    smallest = max(trust.smallest_m2, LEAST_AREA_M2)
-    piles = _piles(window, odds, t, trust=trust, rate=rate)
+    fill, limits = fill_of(look.odds, np.isfinite(look.odds), trust)
+    smallest = max(trust.smallest_m2, LEAST_AREA_M2) if np.isfinite(trust.smallest_m2) else None
+    piles = _piles(window, look, t, trust=trust, rate=rate)
     return ApronState(window.area.id, t, visible, fill, limits, smallest, reason, piles)
 
 
-def _piles(window: Window, odds: Array, t: int, *, trust: CargoTrust, rate: float) -> tuple[Pile, ...]:
+def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: float) -> tuple[Pile, ...]:
     """Pieces that an empty apron of this size would show less often than at the rate."""
-    ground = np.isfinite(odds)
-    pieces = pieces_of(odds, ground, gsd_m=window.gsd_m)
+    ground = np.isfinite(look.odds)
+    pieces = pieces_of(look.odds, ground, gsd_m=window.gsd_m)
     in_sight = np.full(len(pieces.area_m2), ground.sum() * window.gsd_m**2)
-    p_value = trust.law.p_value(pieces.statistic, in_sight)
+    p_value = (trust.odd if look.odd else trust.usual).p_value(pieces.statistic, in_sight)
     good = (p_value < rate) & (pieces.area_m2 >= LEAST_AREA_M2)
     outlines: dict[int, Polygon] = {}
     kept = np.isin(pieces.labels, np.flatnonzero(good) + 1)

@@ -45,15 +45,17 @@ class Pieces:
 class CargoTrust:
     """What was measured for one class of GSD on aprons held out from learning."""
 
-    law: EmptyLaw
-    """Of the strongest false piece on so many square metres of open apron."""
+    usual: EmptyLaw
+    """Of the strongest false piece on so many square metres of open apron; its `metres` are square metres."""
+    odd: EmptyLaw
+    """The same where the ground looks little as it usually does."""
     area_error: tuple[float, float]
     """95 % of areas are right to the root of the sum of squares of these: a share of the area, and so many metres
     times its square root."""
     fill_error: tuple[float, float]
     """95 % of fills are right to the first and the second times the pixels' own doubt."""
     smallest_m2: float
-    """Nine of ten pieces this large are found."""
+    """Nine of ten pieces this large are found; infinite where none are, however large."""
 
 
 @cache
@@ -61,10 +63,13 @@ def load_trust(name: str) -> CargoTrust:
     """Read what comes with the package for a class of GSD."""
     file = resources.files("rail_watch.interpret").joinpath("weights", f"cargo-{name}-empty.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-        law = EmptyLaw(data["body"], data["mass"], float(data["scale"]), float(data["area_m2"]))
+        usual, odd = (
+            EmptyLaw(data[f"body_{i}"], data[f"mass_{i}"], float(data[f"scale_{i}"]), float(data[f"area_m2_{i}"]))
+            for i in range(2)
+        )
         share, metres = (float(v) for v in data["area_error"])
         flat, doubt = (float(v) for v in data["fill_error"])
-        return CargoTrust(law, (share, metres), (flat, doubt), float(data["smallest_m2"]))
+        return CargoTrust(usual, odd, (share, metres), (flat, doubt), float(data["smallest_m2"]))
 
 
 def pieces_of(odds: Array, ground: Mask, *, gsd_m: float) -> Pieces:
