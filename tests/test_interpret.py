@@ -7,14 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rail_watch import aoi
+from rail_watch.grid import WGS84
 from rail_watch.interpret.cars import count_cars, count_from_length
+from rail_watch.interpret.controls import AWAY_M, control_lines
 from rail_watch.interpret.limits import _limit
 from rail_watch.interpret.network import Network, apply_network, load_network, network_class
-from rail_watch.interpret.null import PLAIN, EmptyLaw, adapted, load_laws
+from rail_watch.interpret.null import PLAIN, EmptyLaw, adapted, load_laws, raised
 from rail_watch.interpret.sections import CHANNELS, SCALARS, light, parts_of, scalars, turned
 from rail_watch.interpret.segments import segments, window_statistic
 from rail_watch.interpret.shadows import sun_on_track
 from rail_watch.interpret.strips import steps_for
+from rail_watch.prepare.zones import local_frame, reproject
 
 CLASSES = ("fine", "middle", "coarse")
 GSD_M = {"fine": 0.5, "middle": 3.0, "coarse": 10.0}
@@ -187,3 +191,25 @@ def test_a_series_own_empty_looks_have_even_p_values_and_leave_the_threshold(nam
     start = float(law.p_value(np.array(PLAIN), np.array(law.metres)))
     assert np.quantile((p - start) / (1 - start), [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.08)
     assert fitted.threshold(0.01, law.metres) == pytest.approx(law.threshold(0.01, law.metres), abs=1e-6)
+
+
+def test_control_strips_that_show_trains_raise_what_is_asked_of_one() -> None:
+    law = load_laws("coarse").usual[0]
+    metres = np.full(100, law.metres)
+    here = np.arange(100) < 10
+    quiet = raised(law, np.full(100, -6.0), metres, here)
+    noisy = raised(law, np.where(np.arange(100) % 3, -6.0, 2.0), metres, here)
+    assert quiet.threshold(0.01, law.metres) == pytest.approx(law.threshold(0.01, law.metres), abs=0.05)
+    assert noisy.threshold(0.01, law.metres) > law.threshold(0.01, law.metres) + 1
+    assert (np.diff(noisy.p_value(np.linspace(-20, 12, 300), np.full(300, law.metres))) <= 1e-12).all()
+
+
+def test_control_lines_keep_off_tracks_and_aprons() -> None:
+    site = aoi.read("tumangang")
+    frame = local_frame(site)
+    tracks = [reproject(track.line, WGS84, frame) for track in site.tracks]
+    aprons = [reproject(apron.polygon, WGS84, frame) for apron in site.aprons]
+    lines = control_lines(site, gsd_m=0.5)
+    assert lines
+    assert all(line.distance(track) >= AWAY_M - 0.1 for line in lines for track in tracks)
+    assert all(line.distance(apron) >= 3.9 for line in lines for apron in aprons)

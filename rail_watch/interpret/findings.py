@@ -16,6 +16,7 @@ from rail_watch.change.radiometry import Radiometry, fit_radiometry
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
+from rail_watch.interpret.controls import controls_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
 from rail_watch.interpret.rounds import solve
@@ -78,7 +79,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
-        looks = judge(yard, models)
+        looks = judge(yard, models, controls_of(stack, site, radiometry))
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         if limits:
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rail_watch.imagery.scene import Quality
+from rail_watch.interpret.controls import Controls
 from rail_watch.interpret.network import network_class
-from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws
+from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws, raised
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
@@ -89,17 +90,27 @@ def _laws(
     models: Sequence[SceneModel | None],
     statistic: NDArray[np.float64],
     metres: NDArray[np.float64],
+    controls: Controls | None,
 ) -> list[tuple[EmptyLaw, EmptyLaw]]:
-    """[scene] the laws that hold there; those of usual ground as the series itself shows them."""
+    """[scene] the laws that hold there: of usual ground as the series shows them, and never below the controls'."""
     odd = np.array([m is None or float(m.gain.min()) < UNLIKE for m in models])
-    alone, beside_trains = (
+    usual = tuple(
         adapted(law, statistic[part][:, ~odd].ravel(), metres[part][:, ~odd].ravel())
         for part, law in enumerate(known.usual)
     )
-    return [known.odd if strange else (alone, beside_trains) for strange in odd]
+    laws = []
+    for t, strange in enumerate(odd):
+        first, second = known.odd if strange else usual
+        if controls is not None:
+            alike = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
+            here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[alike]
+            asked = controls.statistic.ravel()[alike], controls.metres.ravel()[alike]
+            first, second = raised(first, *asked, here), raised(second, *asked, here)
+        laws.append((first, second))
+    return laws
 
 
-def judge(yard: Yard, models: Sequence[SceneModel | None]) -> Looks:
+def judge(yard: Yard, models: Sequence[SceneModel | None], controls: Controls | None = None) -> Looks:
     """Refer every look's statistic to the law of empty track; of scenes without a model nothing is said."""
     judged = np.array([model is not None for model in models])
     visible = [np.stack([visible_steps(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
@@ -115,7 +126,7 @@ def judge(yard: Yard, models: Sequence[SceneModel | None]) -> Looks:
             for part, where in enumerate((visible[k][t] & ~flanked[k][t], visible[k][t] & flanked[k][t])):
                 metres[part, k, t] = where.sum() * strip.step_m
                 statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
-    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres)
+    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres, controls)
     single = np.full(statistic.shape, np.nan)
     for t, pair in enumerate(laws):
         for part, law in enumerate(pair):

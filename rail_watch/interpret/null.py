@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 PLAIN = -1.0
 """Mean log odds below this over the strongest window: plainly empty."""
+PRIOR_PASSES = 8.0
+"""The law counts as much as this many passes of `PLAIN`, against those that control strips show."""
 PRIOR_LOOKS = 8.0
 """The law counts as much as this many looks of the series itself."""
 
@@ -73,6 +75,31 @@ def adapted(law: EmptyLaw, statistic: Array, metres: Array) -> EmptyLaw:
     body = np.concatenate([[everything.min() - 1.0], everything[order], [PLAIN], law.body[above]])
     steps = np.concatenate([[0.0], level, [below], mass[above]])
     return EmptyLaw(np.maximum.accumulate(body + 1e-9 * np.arange(len(body))), steps, law.scale, length)
+
+
+def raised(law: EmptyLaw, statistic: Array, metres: Array, here: NDArray[np.bool_]) -> EmptyLaw:
+    """Return the law with as heavy a tail as control strips show, where theirs is heavier.
+
+    Parameters
+    ----------
+    statistic, metres : (n,) of the control strips' looks in the whole series.
+    here : (n,) which of them are of the scene in question; they count for it more than the others.
+    """
+    known = np.isfinite(statistic)
+    values, own = statistic[known], here[known]
+    expected = np.asarray(law.p_value(np.full(len(values), PLAIN), metres[known]), dtype=np.float64)
+    above = values > PLAIN
+    series = (PRIOR_PASSES + above.sum()) / (PRIOR_PASSES + expected.sum())
+    scene = (1 + above[own].sum()) / (1 + series * expected[own].sum())
+    factor = max(series * scene, 1.0)
+    scale = ((values[above] - PLAIN).sum() + 2 * PRIOR_PASSES * law.scale) / (above.sum() + 2 * PRIOR_PASSES)
+    start = 1 - float(law.p_value(np.array(PLAIN), np.array(law.metres)))
+    plain = law.body < PLAIN
+    body = np.concatenate([law.body[plain], [PLAIN], law.body[~plain]])
+    mass = np.concatenate([law.mass[plain], [start], law.mass[~plain]])
+    # As if so many more pieces had been searched; plainly empty looks keep their order and share what is left.
+    mass = np.where(body < PLAIN, mass * start ** (factor - 1), mass**factor)
+    return EmptyLaw(np.maximum.accumulate(body), mass, float(max(scale, law.scale)), law.metres)
 
 
 @dataclass(frozen=True)
