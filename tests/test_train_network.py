@@ -11,13 +11,13 @@ from rail_watch import interpret
 from rail_watch.errors import BadInput
 from rail_watch.evaluate.truth import TrueTrack, TrueTrain
 from rail_watch.interpret.network import Network, apply_network, load_network
-from rail_watch.interpret.null import EmptyLaw
+from rail_watch.interpret.null import PLAIN, EmptyLaw
 from rail_watch.interpret.strips import steps_for
 from scripts.train_network.__main__ import main
 from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, Drawn, chosen, seeds_of
 from scripts.train_network.series import TrackTruth, read_truth
 from scripts.train_network.trains.files import read_network, write_laws, write_network
-from scripts.train_network.trains.measure import Look, figures_of, fit_law, laws_of, p_value, table
+from scripts.train_network.trains.measure import Look, figures_of, fit_law, fit_odd_law, laws_of, p_value, table
 from scripts.train_network.trains.sections import Row, coupling_steps, mistaken, occupied_steps, read_sections
 
 LEARNT = Drawn("simulator", "middle", 4)
@@ -129,6 +129,16 @@ def test_the_law_holds_on_looks_it_has_not_seen(scale: float) -> None:
         assert np.mean(p < level) == pytest.approx(level, abs=5 * np.sqrt(level / 4000))
     with pytest.raises(BadInput, match="only 3 looks"):
         fit_law(np.zeros(3), metres[:3])
+    with pytest.raises(BadInput, match="cannot tell trains from track"):
+        fit_law(np.ones(50), metres[:50])
+
+
+def test_the_law_of_odd_ground_holds_where_nothing_is_plainly_empty() -> None:
+    rng = np.random.default_rng(3)
+    law = fit_odd_law(rng.gumbel(2, 1, 4000), np.full(4000, 300.0))
+    p = law.p_value(rng.gumbel(2, 1, 4000), np.full(4000, 300.0))
+    for level in (0.01, 0.1, 0.5):
+        assert np.mean(p < level) == pytest.approx(level, abs=5 * np.sqrt(level / 4000))
 
 
 def _look(rng: np.random.Generator, *, occupied: bool, odd: bool = False) -> Look:
@@ -142,7 +152,7 @@ def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     looks = [_look(rng, occupied=i % 3 == 0, odd=i % 10 == 1) for i in range(900)]
     laws = laws_of(looks)
     assert [round(law.metres) for law in laws[:2]] == [200, 50]
-    assert all(law.body[-1] < 0 for law in laws)
+    assert all(law.body[-1] < 0 for law in laws) and laws[0].body[-1] == pytest.approx(PLAIN, abs=1e-4)
     assert np.mean([p_value(look, laws) < 0.1 for look in looks if look.empty]) == pytest.approx(0.1, abs=0.03)
     figures = figures_of({}, laws, gsd_m=3.0)
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)

@@ -27,7 +27,7 @@ from rail_watch.grid import WGS84
 from rail_watch.interpret import rounds
 from rail_watch.interpret.looks import UNLIKE, Looks, judge
 from rail_watch.interpret.network import Network
-from rail_watch.interpret.null import EmptyLaw
+from rail_watch.interpret.null import PLAIN, EmptyLaw
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel
@@ -41,7 +41,9 @@ RATE = 0.01
 IN_VIEW = 0.9
 """Share of a track that must be in view for its look to count."""
 BODY = 0.9
-"""Share of the law taken from ranks; an exponential tail above."""
+"""Share of the law of odd ground taken from ranks."""
+PRIOR_LOOKS, PRIOR_SCALE = 4.0, 1.6
+"""The tail of usual ground counts this many looks, of this mean excess, beside those measured."""
 KNOTS = 40
 NEAR_M = 16.0
 """Trains nearer than this are in the pixels of a track where these are wider than tracks lie apart."""
@@ -131,7 +133,10 @@ def _stretches(labelled: LabelledYard, visible: NDArray[np.bool_], place: tuple[
 
 
 def fit_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
-    """Fit the law of the strongest evidence that empty track shows: ranks in its body, an exponential tail.
+    """Fit the law of the strongest evidence that usual empty track shows.
+
+    Ranks while looks are plainly empty, an exponential tail where they cease to be. Few looks reach so far, so that
+    the tail's scale is drawn towards what is usual.
 
     Parameters
     ----------
@@ -142,19 +147,43 @@ def fit_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
     Raises
     ------
     BadInput
-        Fewer than `FEWEST` looks.
+        Fewer than `FEWEST` looks, or none of them plainly empty.
     """
+    _enough(statistic, where)
+    plain, beyond = statistic[statistic <= PLAIN], statistic[statistic > PLAIN] - PLAIN
+    if not len(plain):
+        raise BadInput(f"no look at empty track{where} is plainly empty: this network cannot tell trains from track")
+    share = 1 - (len(beyond) + 0.5) / (len(statistic) + 1)
+    mass = np.linspace(0.005, 0.995, KNOTS)
+    scale = (beyond.sum() + PRIOR_LOOKS * PRIOR_SCALE) / (len(beyond) + PRIOR_LOOKS)
+    body = np.concatenate([[plain.min() - 1.0], np.quantile(plain, mass), [PLAIN]])
+    return _law(body, np.concatenate([[0.0], mass * share, [share]]), scale=float(scale), metres=metres)
+
+
+def fit_odd_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
+    """Fit the law of ground that looks little as it usually does, where hardly a look is plainly empty.
+
+    Ranks up to `BODY`, an exponential tail above; otherwise as `fit_law`.
+    """
+    _enough(statistic, where)
+    mass = np.linspace(0.005, BODY, KNOTS)
+    body = np.quantile(statistic, mass)
+    scale = float((statistic[statistic > body[-1]] - body[-1]).mean())
+    body = np.concatenate([[statistic.min() - 1.0], body])
+    return _law(body, np.concatenate([[0.0], mass]), scale=scale, metres=metres)
+
+
+def _enough(statistic: Array, where: str) -> None:
     if len(statistic) < FEWEST:
         raise BadInput(
             f"only {len(statistic)} looks at empty track{where}, a law needs {FEWEST}: draw more held-out series"
         )
-    mass = np.linspace(0.005, BODY, KNOTS)
-    body = np.quantile(statistic, mass)
-    tail = statistic[statistic > body[-1]] - body[-1]
-    body = np.concatenate([[statistic.min() - 1.0], body])
+
+
+def _law(body: Array, mass: Array, *, scale: float, metres: Array) -> EmptyLaw:
     # Knots of the same height are parted by a hair, so that the law can be read both ways.
-    body = np.maximum.accumulate(body + np.arange(len(body)) * 1e-6)
-    return EmptyLaw(body, np.concatenate([[0.0], mass]), float(tail.mean()), float(np.median(metres)))
+    rising = np.maximum.accumulate(body + np.arange(len(body)) * 1e-6)
+    return EmptyLaw(rising, mass, scale, float(np.median(metres)))
 
 
 def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
@@ -173,11 +202,11 @@ def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw, EmptyLaw]:
         odd += sorted(empty, key=lambda look: -look.noise)[: max(len(empty) // 8, FEWEST)]
     alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
     beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
-    return alone, beside, fit_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
+    return alone, beside, fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
 
 
 def p_value(look: Look, laws: Sequence[EmptyLaw]) -> float:
-    """Probability that an empty track shows as much as a look, as `rail_watch.interpret.looks` has it."""
+    """Probability that an empty track shows as much as a look, by the laws as measured, not adapted to its series."""
     pair = (laws[2], laws[2]) if look.odd else (laws[0], laws[1])
     single = [float(law.p_value(u, m)) for law, u, m in zip(pair, look.statistic, look.metres, strict=True)]
     known = [p for p in single if np.isfinite(p)]
