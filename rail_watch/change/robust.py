@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -75,7 +76,8 @@ def _middle(values: Array, weights: Array) -> Array:
 
 def spread(values: Array, *, axis: int | tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """Robust standard deviation about zero of values that should be near zero: 1.4826 times the median size."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(MAD_TO_SIGMA * np.nanmedian(np.abs(values), axis=axis), dtype=np.float64)
 
 

@@ -39,6 +39,9 @@ class LazyGroup(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
+        for library in ("OPENBLAS", "MKL", "OMP"):
+            # The matrices are small and the work is shared out between processes: more threads would only wait.
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
 
