@@ -257,10 +257,13 @@ def _glance(site: Site, *, source: str | Path, options: DetectOptions) -> _Part 
 
 def _glances(
     sites: Sequence[Site], *, source: str | Path, options: DetectOptions, pool: Executor | None
-) -> list[_Part]:
+) -> Callable[[], list[_Part]]:
+    """Return what gives the linked sites' parts when asked; with a pool they are looked at meanwhile."""
     glance = partial(_glance, source=source, options=options)
-    parts = pool.map(glance, sites) if pool is not None else map(glance, sites)
-    return [part for part in parts if part is not None]
+    if pool is None:
+        return lambda: [part for site in sites if (part := glance(site)) is not None]
+    futures = [pool.submit(glance, site) for site in sites]
+    return lambda: [part for future in futures if (part := future.result()) is not None]
 
 
 @contextmanager
@@ -364,13 +367,13 @@ def detect_sites(
     """
     with _pool(options.jobs) as pool:
         look = partial(_judge_site, source=source, options=options, progress=progress, pool=pool)
+        around = _glances(_linked(sites), source=source, options=options, pool=pool)
         parts = [look(site) for site in sites]
         usable = [p for p in parts if p is not None and any(record.status != "skipped" for record in p.scenes)]
         if not usable:
             raise NoUsableImagery(_nothing(sites, parts, source=source))
-        linked = _linked([p.site for p in usable if p.seen])
-        around = _glances(linked, source=source, options=options, pool=pool)
-    everyone = [*[p for p in parts if p is not None], *around]
+        elsewhere = around() if any(p.seen for p in usable) else []
+    everyone = [*[p for p in parts if p is not None], *elsewhere]
     return [
         _finished(part, everyone, options=options, created=created, source=source) for part in parts if part is not None
     ]

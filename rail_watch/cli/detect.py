@@ -165,7 +165,7 @@ def _run(
         for number, run in enumerate(runs if out is not None else ()):
             assert out is not None
             bar(number, len(runs), f"{run.site.id}: writing reports")
-            written += write_answer(run, out / run.site.id)
+            written += write_answer(run, out / run.site.id, jobs=options.jobs)
     finally:
         bar.close()
     return runs, written

@@ -55,7 +55,7 @@ def made(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def write_answer(run: DetectRun, folder: Path) -> list[Path]:
+def write_answer(run: DetectRun, folder: Path, *, jobs: int = 1) -> list[Path]:
     """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
 
     Raises
@@ -71,5 +71,5 @@ def write_answer(run: DetectRun, folder: Path) -> list[Path]:
         return [
             write_text(folder / "detections.json", answer),
             write_text(folder / "observations.geojson", observations),
-            *write_reports(run.detections, run.site, run.stacks, folder),
+            *write_reports(run.detections, run.site, run.stacks, folder, jobs=jobs),
         ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -32,6 +34,8 @@ MOST_OBJECTS = 16
 NOTABLE_P = 0.01
 CLEAR_ENOUGH = 0.7
 """Share of the stretch that must have been seen in the look that is compared with."""
+AHEAD = 2
+"""Figures handed to the second process before it is done with them."""
 ORDER = {"train-on-bridge": 0, "train": 1, "cargo": 2, "change": 3}
 
 
@@ -151,7 +155,9 @@ def _seen_share(stack: Stack, site: Site, frame: Frame, index: int) -> float:
     return float(clear.sum() / max(len(points), 1))
 
 
-def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path) -> list[Path]:
+def write_reports(
+    detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path, *, jobs: int = 1
+) -> list[Path]:
     """Write the overview sheet and one before/after figure for each date and stretch with something seen.
 
     Parameters
@@ -160,6 +166,8 @@ def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack
     site : the site it looked at.
     stacks : the prepared scenes, by sensor name; scenes are found by id.
     out : folder; made if it is not there. Files of the same name are replaced.
+    jobs : with more than one, figures are drawn in a second process too (the caller's main module must be safe to
+        import, as `multiprocessing` asks); the bytes are the same.
 
     Returns
     -------
@@ -170,15 +178,35 @@ def write_reports(detections: Detections, site: Site, stacks: Mapping[str, Stack
     run = _Run(detections, site, stacks)
     taken: set[str] = set()
     # One thread compresses and writes while the next picture is drawn.
-    with house_style(), ThreadPoolExecutor(max_workers=1) as writer:
-        jobs = [
+    with house_style(), ThreadPoolExecutor(max_workers=1) as writer, _second(jobs) as second:
+        written: list[Future[list[Path]]] = [
             writer.submit(_write, out / name, pixels, caption)
             for name, pixels, caption in sheet.pages(detections, site)
         ]
+        given: list[Future[list[Path]]] = []
         for number, task in enumerate(run.tasks(), start=2):
-            pair = run.pair(task, number)
-            jobs.append(writer.submit(_write, out / _file_name(task, taken), draw(pair), pair.caption))
-    return [path for job in jobs for path in job.result()]
+            pair, path = run.pair(task, number), out / _file_name(task, taken)
+            if second is not None and sum(not one.done() for one in given) < AHEAD:
+                given.append(second.submit(_draw_and_write, pair, path))
+                written.append(given[-1])
+            else:
+                written.append(writer.submit(_write, path, draw(pair), pair.caption))
+        return [path for job in written for path in job.result()]
+
+
+@contextmanager
+def _second(jobs: int) -> Iterator[Executor | None]:
+    """A process that draws beside this one; None with one job."""
+    if jobs < 2:
+        yield None
+        return
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def _draw_and_write(pair: Pair, path: Path) -> list[Path]:
+    with house_style():
+        return _write(path, draw(pair), pair.caption)
 
 
 def _write(path: Path, pixels: sheet.Bytes, caption: Caption) -> list[Path]:
