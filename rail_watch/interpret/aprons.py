@@ -248,4 +248,4 @@ def second_weights(window: Window, first: Array, taken: Mask) -> Array:
     """Weights as `first_weights`, with what was found covered left out wherever any other look shows the place."""
     clarity = np.clip(window.gain.min(axis=1), 0.02, 1)[:, None, None] ** 2
     bare = np.maximum(first, 0.3 * clarity * window.usable)
-    return np.where(taken, TAKEN * bare, bare).astype(np.float32)
+    return np.asarray(np.where(taken, TAKEN * bare, bare), dtype=np.float32)

@@ -109,10 +109,11 @@ def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:
         if depth.max() * gsd_m < 2 * NECK_M:
             continue
         least = max(NECK_M / gsd_m, NECK_SHARE * depth.max())
-        lower = reconstruction(depth - least, depth)
-        tops, several = ndimage.label(local_maxima(lower), np.ones((3, 3)))
+        lower = reconstruction(depth - least, depth)  # type: ignore[no-untyped-call]
+        peaks = local_maxima(lower)  # type: ignore[no-untyped-call]
+        tops, several = ndimage.label(peaks, np.ones((3, 3)))
         if several > 1:
-            parts = watershed(-depth, tops, mask=own)[1:-1, 1:-1]
+            parts = watershed(-depth, tops, mask=own)[1:-1, 1:-1]  # type: ignore[no-untyped-call]
             out[box] = np.where(parts > 1, count + parts - 1, out[box])
             count += several - 1
     return np.asarray(out, dtype=np.int32)
