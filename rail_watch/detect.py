@@ -23,7 +23,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
-from rail_watch.interpret.findings import interpret
+from rail_watch.interpret.findings import interpret, interpret_radar
 from rail_watch.interpret.refine import applied, refine
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.observe.assemble import Judged, observations_of, scene_record, skipped_scene
@@ -172,6 +172,9 @@ def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scen
 
 def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, limits: bool) -> Judged:
     """Prepare and interpret the scenes of one sensor, on lines laid onto its imagery where the file's are coarse."""
+    if _kind(group[0]) == "radar":
+        stack = prepare(group, site, sensor=sensor, align=False)
+        return Judged(stack, tuple(group), interpret_radar(stack, site, false_alarm_rate=rate))
     stack = prepare(group, site, sensor=sensor)
     laid, note = _laid(site, stack)
     return Judged(stack, tuple(group), interpret(stack, laid, false_alarm_rate=rate, limits=limits), note)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,9 +16,10 @@ from scipy import ndimage, special, stats
 
 from rail_watch.change.radar import median_cost, omnibus, radar_change, ratio_score, shorth
 from rail_watch.change.speckle import log_bias, log_intensity, looks_of, multilook, speckle_of, unit_of
+from rail_watch.detect import DetectOptions, detect_sites
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.radar import activity_of, in_words, lag_shares, share_variance, track_reason
-from tests.radar_material import SHAPE, backscatter, speckle, yard_site, yard_stack
+from tests.radar_material import GRID, SHAPE, backscatter, speckle, yard_site, yard_stack
 
 RATE = 0.01
 
@@ -284,3 +288,25 @@ def test_the_same_scenes_give_the_same_answer() -> None:
     first, second = (activity_of(yard_stack(3, seed=6), yard_site(), false_alarm_rate=RATE) for _ in range(2))
     assert first.looks == second.looks
     np.testing.assert_array_equal(first.p_value, second.p_value)
+
+
+def test_detect_says_what_radar_can_and_no_more(tmp_path: Path) -> None:
+    stack = yard_stack(8, trains={6: [(60, 40, 70), (61, 40, 70)]})
+    site = yard_site()
+    folder = tmp_path / "radar"
+    folder.mkdir()
+    for scene, pixels in zip(stack.scenes, stack.pixels, strict=True):
+        profile = {"driver": "GTiff", "dtype": "float32", "count": 2, "crs": GRID.crs, "transform": GRID.transform}
+        name = folder / f"{scene.when:%Y%m%d_%H%M%S}_s1.tif"
+        with rasterio.open(name, "w", height=SHAPE[0], width=SHAPE[1], **profile) as target:
+            target.write(pixels)
+            target.descriptions = ("vv", "vh")
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    run = detect_sites([site], source=folder, options=DetectOptions(), created=created)[0]
+    assert len(run.detections.scenes) == 8
+    looks = [look for scene in run.detections.scenes for look in scene.tracks]
+    assert len(looks) == 8 * len(site.tracks)
+    assert {look.state for look in looks} == {"unknown"}
+    assert {look.p_value for look in looks} == {None}
+    assert {item.kind for item in run.detections.observations} <= {"change"}
+    assert any("tracks and aprons look unlike their usual state" in line for line in run.detections.summary)

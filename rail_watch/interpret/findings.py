@@ -12,17 +12,18 @@ from scipy import ndimage
 from rail_watch.aoi.site import Site
 from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import ChangeMap, measure
-from rail_watch.change.radiometry import Radiometry, fit_radiometry
+from rail_watch.change.radiometry import fit_radiometry
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.controls import controls_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
+from rail_watch.interpret.radar import RadarFindings, activity_of
 from rail_watch.interpret.rounds import solve
 from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
 from rail_watch.interpret.trains import Train, trains_of
-from rail_watch.interpret.yard import Yard, make_yard
+from rail_watch.interpret.yard import make_yard
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import zones_of
 
@@ -42,15 +43,14 @@ class Findings:
     """(K, T) shortest train that would have been seen; NaN where nothing could be."""
     aprons: tuple[ApronState, ...]
     patches: tuple[Patch, ...]
-    change: ChangeMap
-    radiometry: Radiometry
     levels: NDArray[np.float64]
     """(T, B) middle value of the site's open ground, against which colours are compared between scenes."""
     clear_fraction: NDArray[np.float64]
     """(T,) share of the site that could be judged."""
     hidden_by: tuple[str | None, ...]
     """(T,) what hid most of the rest of the site, in words."""
-    yard: Yard | None = None
+    radar: RadarFindings | None = None
+    """What radar says of the yard as a whole; of single tracks it says nothing."""
 
     def tracks_of(self, train: Train, *, gsd_m: float) -> tuple[str, ...]:
         """Ids of the tracks the train may stand on: its own first, then those the pixels cannot tell from it."""
@@ -72,7 +72,6 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
     change = measure(stack, zones, radiometry=radiometry)
     stack = _with_cover(stack, change)
     strips = make_strips(stack, site)
-    yard: Yard | None = None
     looks: Looks | None = None
     trains: list[Train] = []
     shortest = np.full((len(strips), len(stack.scenes)), np.nan)
@@ -97,12 +96,27 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
         limits_m=shortest,
         aprons=tuple(aprons),
         patches=tuple(patches),
-        change=change,
-        radiometry=radiometry,
         levels=levels,
         clear_fraction=(stack.clear() & zones.site).sum(axis=(1, 2)) / max(int(zones.site.sum()), 1),
         hidden_by=tuple(_hidden_by(quality[zones.site]) for quality in stack.quality),
-        yard=yard,
+    )
+
+
+def interpret_radar(stack: Stack, site: Site, *, false_alarm_rate: float) -> Findings:
+    """Judge how busy the yard is at every scene of a radar stack; tracks and aprons stay unknown."""
+    radar = activity_of(stack, site, false_alarm_rate=false_alarm_rate)
+    times = len(stack.scenes)
+    return Findings(
+        strips=(),
+        looks=None,
+        trains=(),
+        limits_m=np.empty((0, times)),
+        aprons=(),
+        patches=radar.patches,
+        levels=np.empty((times, 0)),
+        clear_fraction=np.asarray(radar.clear_fraction, dtype=np.float64),
+        hidden_by=tuple(look.reason for look in radar.looks),
+        radar=radar,
     )
 
 

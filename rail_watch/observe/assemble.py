@@ -18,6 +18,7 @@ from rail_watch.interpret.cargo import ApronState, Pile
 from rail_watch.interpret.changes import Patch
 from rail_watch.interpret.findings import Findings
 from rail_watch.interpret.looks import LEAST_VISIBLE
+from rail_watch.interpret.radar import in_words, track_reason
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
@@ -54,9 +55,11 @@ def visibility_of(fraction: float) -> Visibility:
     return "clear" if fraction > 0.98 else "partial"
 
 
-def track_looks(judged: Judged, t: int) -> tuple[TrackLook, ...]:
+def track_looks(judged: Judged, site: Site, t: int) -> tuple[TrackLook, ...]:
     """One row for every track and deck of the site at one scene."""
     findings = judged.findings
+    if findings.radar is not None:
+        return unseen_rows(site, track_reason(judged.stack.gsd_m))
     if findings.looks is None:
         return ()
     rows = []
@@ -141,9 +144,11 @@ def scene_record(judged: Judged, site: Site, t: int, *, baseline: bool) -> Scene
     centre = site.polygon.centroid
     azimuth, elevation = sun_over(ref, (centre.x, centre.y))
     aligned = bool(np.isfinite(stack.shift_error_m[t])) or bool(np.any(stack.shift_m[t] != 0))
-    looks = track_looks(judged, t)
+    looks = track_looks(judged, site, t)
     # No track in sight and hardly any ground: the scene gave nothing.
     hidden = clear < 0.02 and not any(look.p_value is not None for look in looks)
+    radar = judged.findings.radar
+    hidden = hidden if radar is None else not bool(np.isfinite(radar.p_value[t]).any())
     reason = (judged.findings.hidden_by[t] or "nothing to compare it with") if hidden else None
     return SceneRecord(
         id=ref.id,
@@ -164,6 +169,7 @@ def scene_record(judged: Judged, site: Site, t: int, *, baseline: bool) -> Scene
         aprons=apron_looks(judged.findings.aprons, t),
         digests=scene.digests,
         notes=scene.notes,
+        activity=None if radar is None else in_words(radar.looks[t]),
     )
 
 

@@ -69,6 +69,8 @@ class SceneRecord:
     aprons: tuple[ApronLook, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    activity: str | None = None
+    """What radar says of the yard as a whole, in words."""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ def _cargo_sentence(items: Sequence[Observation], site: Site) -> str:
 def _nothing(scene: SceneRecord) -> str:
     seen = [look for look in scene.tracks if look.state == "empty"]
     unknown = [look for look in scene.tracks if look.state == "unknown"]
+    if scene.activity is not None:
+        return scene.activity
     if not scene.tracks:
         return "nothing new to be seen."
     if not seen:

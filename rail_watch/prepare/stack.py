@@ -61,7 +61,7 @@ def _common_bands(scenes: Sequence[Scene], reference: int) -> tuple[str, ...]:
     return tuple(name for name in scenes[reference].bands if name in shared)
 
 
-def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str) -> Stack:
+def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str, align: bool = True) -> Stack:
     """Bring all scenes of one sensor onto one grid and align them.
 
     Parameters
@@ -69,6 +69,7 @@ def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str) -> Stack:
     scenes : at least one, with at least one band in common, in time order.
     site : its stable ground carries the co-registration.
     sensor : the group's name.
+    align : False leaves every scene where its file says (speckle looks like a shift where there is none).
 
     Returns
     -------
@@ -79,7 +80,11 @@ def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str) -> Stack:
     bands = _common_bands(scenes, reference)
     grid = scenes[reference].grid
     gsd_m = grid.metres_per_pixel()
-    offsets, errors = _offsets(scenes, grid, bands, zones_of(site, grid).anchor)
+    if align:
+        offsets, errors = _offsets(scenes, grid, bands, zones_of(site, grid).anchor)
+    else:
+        offsets = np.array([to_nearest_pixel(scene, grid) for scene in scenes], dtype=np.float64)
+        errors = np.full(len(scenes), np.nan)
     pixels = np.empty((len(scenes), len(bands), *grid.shape), dtype=np.float32)
     quality = np.empty((len(scenes), *grid.shape), dtype=np.uint8)
     for t, (row, col) in enumerate(offsets):
@@ -92,7 +97,7 @@ def prepare(scenes: Sequence[Scene], site: Site, *, sensor: str) -> Stack:
         scenes=tuple(scene.ref for scene in scenes),
         pixels=pixels,
         quality=quality,
-        shift_m=offsets @ grid.jacobian_m().T,
+        shift_m=offsets @ grid.jacobian_m().T if align else np.zeros((len(scenes), 2)),
         shift_error_m=errors * gsd_m,
     )
 
