@@ -108,9 +108,9 @@ def _laws(
     for t, strange in enumerate(odd):
         first, second = known.odd if strange else usual
         if controls is not None:
-            alike = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
-            here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[alike]
-            asked = controls.statistic.ravel()[alike], controls.metres.ravel()[alike]
+            same = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
+            here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[same]
+            asked = controls.statistic.ravel()[same], controls.metres.ravel()[same]
             first, second = raised(first, *asked, here, alike=alike), raised(second, *asked, here, alike=alike)
         laws.append((first, second))
     return laws
