@@ -197,8 +197,8 @@ def test_control_strips_that_show_trains_raise_what_is_asked_of_one() -> None:
     law = load_laws("coarse").usual[0]
     metres = np.full(100, law.metres)
     here = np.arange(100) < 10
-    quiet = raised(law, np.full(100, -6.0), metres, here)
-    noisy = raised(law, np.where(np.arange(100) % 3, -6.0, 2.0), metres, here)
+    quiet = raised(law, np.full(100, -6.0), metres, here, alike=1.0)
+    noisy = raised(law, np.where(np.arange(100) % 3, -6.0, 2.0), metres, here, alike=1.0)
     assert quiet.threshold(0.01, law.metres) == pytest.approx(law.threshold(0.01, law.metres), abs=0.05)
     assert noisy.threshold(0.01, law.metres) > law.threshold(0.01, law.metres) + 1
     assert (np.diff(noisy.p_value(np.linspace(-20, 12, 300), np.full(300, law.metres))) <= 1e-12).all()

@@ -14,12 +14,16 @@ from rail_watch.interpret.controls import Controls
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws, raised
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
 BESIDE_M, BESIDE_GSDS = 6.5, 1.6
 """A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
 UNLIKE = 0.25
 """Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
+ALIKE_RESOLVED, ALIKE_MIXED = 0.5, 1.0
+"""How far control strips stand for tracks. Where a track has pixels of its own, other ground holds more than it does
+(lorries, bushes, shadows of trees), and counts by half; where pixels mix track and surroundings, wholly."""
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
 
@@ -91,6 +95,8 @@ def _laws(
     statistic: NDArray[np.float64],
     metres: NDArray[np.float64],
     controls: Controls | None,
+    *,
+    alike: float,
 ) -> list[tuple[EmptyLaw, EmptyLaw]]:
     """[scene] the laws that hold there: of usual ground as the series shows them, and never below the controls'."""
     odd = np.array([m is None or float(m.gain.min()) < UNLIKE for m in models])
@@ -102,10 +108,10 @@ def _laws(
     for t, strange in enumerate(odd):
         first, second = known.odd if strange else usual
         if controls is not None:
-            alike = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
-            here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[alike]
-            asked = controls.statistic.ravel()[alike], controls.metres.ravel()[alike]
-            first, second = raised(first, *asked, here), raised(second, *asked, here)
+            same = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
+            here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[same]
+            asked = controls.statistic.ravel()[same], controls.metres.ravel()[same]
+            first, second = raised(first, *asked, here, alike=alike), raised(second, *asked, here, alike=alike)
         laws.append((first, second))
     return laws
 
@@ -126,7 +132,8 @@ def judge(yard: Yard, models: Sequence[SceneModel | None], controls: Controls | 
             for part, where in enumerate((visible[k][t] & ~flanked[k][t], visible[k][t] & flanked[k][t])):
                 metres[part, k, t] = where.sum() * strip.step_m
                 statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
-    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres, controls)
+    alike = ALIKE_RESOLVED if yard.gsd_m <= MIDDLE_GSD_M else ALIKE_MIXED
+    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres, controls, alike=alike)
     single = np.full(statistic.shape, np.nan)
     for t, pair in enumerate(laws):
         for part, law in enumerate(pair):

@@ -77,13 +77,14 @@ def adapted(law: EmptyLaw, statistic: Array, metres: Array) -> EmptyLaw:
     return EmptyLaw(np.maximum.accumulate(body + 1e-9 * np.arange(len(body))), steps, law.scale, length)
 
 
-def raised(law: EmptyLaw, statistic: Array, metres: Array, here: NDArray[np.bool_]) -> EmptyLaw:
+def raised(law: EmptyLaw, statistic: Array, metres: Array, here: NDArray[np.bool_], *, alike: float) -> EmptyLaw:
     """Return the law with as heavy a tail as control strips show, where theirs is heavier.
 
     Parameters
     ----------
     statistic, metres : (n,) of the control strips' looks in the whole series.
     here : (n,) which of them are of the scene in question; they count for it more than the others.
+    alike : how far the ground of controls stands for that of tracks, 0 to 1: the power to which what it shows is taken.
     """
     known = np.isfinite(statistic)
     values, own = statistic[known], here[known]
@@ -91,7 +92,7 @@ def raised(law: EmptyLaw, statistic: Array, metres: Array, here: NDArray[np.bool
     above = values > PLAIN
     series = (PRIOR_PASSES + above.sum()) / (PRIOR_PASSES + expected.sum())
     scene = (1 + above[own].sum()) / (1 + series * expected[own].sum())
-    factor = max(series * scene, 1.0)
+    factor = float(max(series * scene, 1.0) ** alike)
     scale = ((values[above] - PLAIN).sum() + 2 * PRIOR_PASSES * law.scale) / (above.sum() + 2 * PRIOR_PASSES)
     start = 1 - float(law.p_value(np.array(PLAIN), np.array(law.metres)))
     plain = law.body < PLAIN
@@ -99,7 +100,9 @@ def raised(law: EmptyLaw, statistic: Array, metres: Array, here: NDArray[np.bool
     mass = np.concatenate([law.mass[plain], [start], law.mass[~plain]])
     # As if so many more pieces had been searched; plainly empty looks keep their order and share what is left.
     mass = np.where(body < PLAIN, mass * start ** (factor - 1), mass**factor)
-    return EmptyLaw(np.maximum.accumulate(body), mass, float(max(scale, law.scale)), law.metres)
+    return EmptyLaw(
+        np.maximum.accumulate(body), mass, float(law.scale * max(scale / law.scale, 1.0) ** alike), law.metres
+    )
 
 
 @dataclass(frozen=True)
