@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,23 @@ from rail_watch import interpret
 from rail_watch.errors import BadInput
 from rail_watch.evaluate.truth import TrueTrack, TrueTrain
 from rail_watch.interpret.network import Network, apply_network, load_network
-from rail_watch.interpret.null import PLAIN, EmptyLaw
+from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws, load_laws
 from rail_watch.interpret.strips import steps_for
 from scripts.train_network.__main__ import main
 from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, Drawn, chosen, seeds_of
 from scripts.train_network.series import TrackTruth, read_truth
 from scripts.train_network.trains.files import read_network, write_laws, write_network
-from scripts.train_network.trains.measure import Look, figures_of, fit_law, fit_odd_law, laws_of, p_value, table
+from scripts.train_network.trains.measure import (
+    NOTHING_KNOWN,
+    Look,
+    figures_of,
+    fit_law,
+    fit_odd_law,
+    laws_of,
+    looked_at,
+    settled,
+    table,
+)
 from scripts.train_network.trains.sections import Row, coupling_steps, mistaken, occupied_steps, read_sections
 
 LEARNT = Drawn("simulator", "middle", 4)
@@ -72,9 +83,19 @@ def test_rows_fit_the_network_of_their_class(rows: list[Row]) -> None:
     assert {row.round for row in rows} == {0, 1}
     for row in rows:
         assert row.sections.shape == (len(row.occupied), network.read.shape[0])
-        assert row.coupling.shape == row.occupied.shape
+        assert row.other.shape == row.occupied.shape
+        # A train here is a train here or beside.
+        assert (row.other[row.occupied == 1] == 1).all()
         assert np.isfinite(row.sections).all() and set(np.unique(row.occupied)) <= {-1, 0, 1}
-    assert apply_network(network, rows[0].sections.astype(np.float32)).shape == (len(rows[0].occupied), 2)
+    for track in by_hand(rows):
+        sections = np.stack([row.sections.astype(np.float32) for row in track])
+        odds, _ = apply_network(network, sections, np.ones(sections.shape[:2], np.float32))
+        assert odds.shape == (*sections.shape[:2], 2)
+
+
+def by_hand(rows: list[Row]) -> list[list[Row]]:
+    places = dict.fromkeys((row.strip, row.round) for row in rows)
+    return [[row for row in rows if (row.strip, row.round) == place] for place in places]
 
 
 def test_rows_hold_as_much_train_as_the_truth(work: Path, rows: list[Row]) -> None:
@@ -151,21 +172,46 @@ def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     rng = np.random.default_rng(9)
     looks = [_look(rng, occupied=i % 3 == 0, odd=i % 10 == 1) for i in range(900)]
     laws = laws_of(looks)
-    assert [round(law.metres) for law in laws[:2]] == [200, 50]
-    assert all(law.body[-1] < 0 for law in laws) and laws[0].body[-1] == pytest.approx(PLAIN, abs=1e-4)
-    assert np.mean([p_value(look, laws) < 0.1 for look in looks if look.empty]) == pytest.approx(0.1, abs=0.03)
-    figures = figures_of({}, laws, gsd_m=3.0)
+    assert [round(law.metres) for law in laws.usual] == [200, 50]
+    assert all(law.body[-1] < 0 for law in (*laws.usual, *laws.odd))
+    assert laws.usual[0].body[-1] == pytest.approx(PLAIN, abs=1e-4)
+    figures = figures_of({}, gsd_m=3.0)
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
+
+
+@pytest.mark.parametrize("power", [0.6, 1.0, 1.8])
+def test_the_final_law_makes_p_values_even(power: float) -> None:
+    rng = np.random.default_rng(12)
+    raw = rng.random(3000) ** power
+    looks = [replace(_look(rng, occupied=False), p_value=p) for p in raw]
+    looks += [replace(_look(rng, occupied=True), p_value=1e-6) for _ in range(500)]
+    laws = settled(NOTHING_KNOWN, looks)
+    fresh = laws.settled(rng.random(3000) ** power)
+    for level in (0.01, 0.05, 0.3):
+        assert np.mean(fresh < level) == pytest.approx(level, abs=6 * np.sqrt(level / 3000))
+    assert np.isnan(laws.settled(np.array([np.nan]))).all()
+    assert np.allclose(NOTHING_KNOWN.settled(raw), raw)
+
+
+def test_a_series_is_looked_at_with_its_control_strips(work: Path) -> None:
+    held = LEARNT.folder(work)
+    for looked in looked_at(held, load_network("middle")):
+        strips, scenes = looked.statistic.shape[1:]
+        assert looked.looks and {t for _, t in looked.looks} <= set(range(scenes))
+        assert {k for k, _ in looked.looks} == set(range(strips))
+        looks = looked.referred(load_laws("middle"))
+        assert all(0 <= look.p_value <= 1 for look in looks if look.counts)
 
 
 def test_files_are_read_as_the_package_reads_them(tmp_path: Path) -> None:
     network = load_network("coarse")
     write_network(tmp_path / "coarse.npz", network)
     again: Network = read_network(tmp_path / "coarse.npz")
-    sections = np.random.default_rng(2).normal(size=(30, network.read.shape[0])).astype(np.float32)
-    assert np.array_equal(apply_network(again, sections), apply_network(network, sections))
+    sections = np.random.default_rng(2).normal(size=(3, 30, network.read.shape[0])).astype(np.float32)
+    seen = np.ones((3, 30), np.float32)
+    assert np.array_equal(apply_network(again, sections, seen)[0], apply_network(network, sections, seen)[0])
     law = EmptyLaw(np.arange(3.0), np.array([0.0, 0.5, 0.9]), 1.5, 100.0)
-    write_laws(tmp_path / "coarse-empty.npz", [law] * 3)
+    write_laws(tmp_path / "coarse-empty.npz", EmptyLaws((law, law), (law, law), law))
     with np.load(tmp_path / "coarse-empty.npz", allow_pickle=False) as data:
         assert data["mass_2"].tolist() == [0.0, 0.5, 0.9] and float(data["scale_1"]) == 1.5
         with np.load(Path(interpret.__path__[0]) / "weights" / "coarse-empty.npz", allow_pickle=False) as own:
@@ -184,18 +230,22 @@ def test_learning_without_pytorch_says_what_to_install(
 
 def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: list[Row]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
-    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, learn
+    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, by_track, learn, seen_of
 
     told: list[str] = []
-    plan = Plan((1, 2), crop=48, epochs=1, tells_cars=True)
-    first, again = (learn(rows, rows, plan, iterations=3, seed=5, progress=told.append) for _ in range(2))
+    plan = Plan(3.0, (1, 2), crop=48, epochs=1, series_after=(0,), tells_cars=True)
+    tracks = by_track(rows, [0] * len(rows))
+    assert tracks == by_hand(rows)
+    first, again = (learn(tracks, tracks, plan, iterations=3, seed=5, progress=told.append) for _ in range(2))
     assert np.array_equal(first.read, again.read) and np.array_equal(first.along[1], again.along[1])
     assert len(told) == 2 and told[0].startswith("3/3 loss ")
-    net = AlongTrack(rows[0].sections.shape[1], plan.dilation).eval()
-    sections = rows[0].sections.astype(np.float32)
+    net = AlongTrack(rows[0].sections.shape[1], plan).eval()
+    sections = np.stack([row.sections.astype(np.float32) for row in tracks[0]])
+    batch = torch.from_numpy(sections.transpose(0, 2, 1).copy())
+    seen = seen_of(batch, plan.across_m)
     with torch.no_grad():
-        expected = net(torch.from_numpy(sections.T[None].copy()))[0].numpy().T
-    assert np.allclose(apply_network(as_package(net), sections), expected, atol=1e-4)
+        expected = net(batch, seen, len(batch)).numpy().transpose(0, 2, 1)
+    assert np.allclose(apply_network(as_package(net), sections, seen.numpy())[0], expected, atol=1e-4)
 
 
 def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:
@@ -204,8 +254,9 @@ def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:
 
     torch.manual_seed(0)
     batch = torch.from_numpy(np.stack([row.sections[:60].T.astype(np.float32) for row in rows[:6]]))
-    out, turned = disturbed(batch.clone(), np.random.default_rng(0), texture=0.5)
+    out, turned = disturbed(batch.clone(), np.random.default_rng(0), scenes=3, texture=0.5)
     assert out.shape == batch.shape and torch.isfinite(out).all() and turned.shape == (6,)
     assert torch.equal(Shown.of(batch).joined(), batch)
+    assert turned.reshape(2, 3).all(1).equal(turned.reshape(2, 3).any(1))  # all scenes of a track, or none
     unseen = Shown.of(out).section[:, CHANNEL["seen"]] == 0
     assert not Shown.of(out).section[:, CHANNEL["change"]][unseen].any()

@@ -15,6 +15,8 @@ from rail_watch.interpret.yard import SceneModel, Yard
 
 Array = NDArray[np.float32]
 
+SEEN_M = 2.0
+"""A step counts as seen by what is seen this near to its centre line."""
 FILLED = 5
 """Place among the scalars of the share of the footprint whose baseline is a guess from elsewhere along the track."""
 
@@ -80,3 +82,16 @@ def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, band
     whole = np.tile(scalars(sun, noise=model.noise, likeness=likeness, bands=bands), (len(section), 1))
     whole[:, FILLED] = ground.filled[:, np.abs(ground.across_m) <= 2.0].mean(axis=1)
     return np.asarray(np.nan_to_num(np.concatenate([section, whole], axis=1)), dtype=np.float32)
+
+
+def sections_of(yard: Yard, models: Sequence[SceneModel | None], k: int) -> tuple[list[Array], Array]:
+    """[scene] (S, F) sections of strip k at every scene with a model, and (T, S) how well each step was seen."""
+    restless = unrest(yard, models, k)
+    middle = np.abs(yard.strips[k].across_m) <= SEEN_M
+    sections, seen = [], []
+    for t, model in enumerate(models):
+        if model is not None:
+            ground = ground_of(yard, k, t, restless)
+            sections.append(describe(yard.strips[k].pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands))
+            seen.append(ground.seen[:, middle].mean(axis=1))
+    return sections, np.asarray(seen, dtype=np.float32)

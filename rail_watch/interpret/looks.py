@@ -55,13 +55,16 @@ class Looks:
     """(K, T)"""
     laws: list[tuple[EmptyLaw, EmptyLaw]]
     """[scene] law of the statistic of empty track with nothing beside it, and beside trains."""
+    known: EmptyLaws
+    """The laws as they were measured."""
     reason: list[list[str | None]]
     """[strip][scene] why not everything was seen."""
 
     def threshold(self, k: int, t: int, rate: float) -> float:
         """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""
         parts = int(np.isfinite(self.statistic[:, k, t]).sum())
-        return self.laws[t][0].threshold(1 - (1 - rate) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
+        raw = float(np.exp(-self.known.final.threshold(rate, 1.0)))
+        return self.laws[t][0].threshold(1 - (1 - raw) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
 
 
 def _reason(yard: Yard, k: int, t: int) -> str | None:
@@ -116,8 +119,43 @@ def _laws(
     return laws
 
 
-def judge(yard: Yard, models: Sequence[SceneModel | None], controls: Controls | None = None) -> Looks:
-    """Refer every look's statistic to the law of empty track; of scenes without a model nothing is said."""
+def refer(
+    known: EmptyLaws,
+    models: Sequence[SceneModel | None],
+    statistic: NDArray[np.float64],
+    metres: NDArray[np.float64],
+    controls: Controls | None,
+    *,
+    gsd_m: float,
+) -> tuple[list[tuple[EmptyLaw, EmptyLaw]], NDArray[np.float64]]:
+    """[scene] laws that hold there, and (K, T) p-values. statistic, metres: (2, K, T) as in `Looks`."""
+    alike = ALIKE_RESOLVED if gsd_m <= MIDDLE_GSD_M else ALIKE_MIXED
+    laws = _laws(known, models, statistic, metres, controls, alike=alike)
+    single = np.full(statistic.shape, np.nan)
+    for t, pair in enumerate(laws):
+        for part, law in enumerate(pair):
+            single[part, :, t] = law.p_value(statistic[part, :, t], metres[part, :, t])
+    return laws, known.settled(together(single))
+
+
+def together(single: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p-value of the least of the parts of a look (first axis), of which some may be NaN."""
+    parts = np.isfinite(single).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(parts * np.log1p(-np.fmin(*single))))
+
+
+def judge(
+    yard: Yard,
+    models: Sequence[SceneModel | None],
+    controls: Controls | None = None,
+    *,
+    known: EmptyLaws | None = None,
+) -> Looks:
+    """Refer every look's statistic to the law of empty track; of scenes without a model nothing is said.
+
+    `known` are the laws as they were measured; those that come with the package if not given.
+    """
     judged = np.array([model is not None for model in models])
     visible = [np.stack([visible_steps(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
     flanked = [np.stack([beside(yard, k, t) for t in range(yard.times)]) for k in range(len(yard.strips))]
@@ -132,19 +170,12 @@ def judge(yard: Yard, models: Sequence[SceneModel | None], controls: Controls | 
             for part, where in enumerate((visible[k][t] & ~flanked[k][t], visible[k][t] & flanked[k][t])):
                 metres[part, k, t] = where.sum() * strip.step_m
                 statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
-    alike = ALIKE_RESOLVED if yard.gsd_m <= MIDDLE_GSD_M else ALIKE_MIXED
-    laws = _laws(load_laws(network_class(yard.gsd_m)), models, statistic, metres, controls, alike=alike)
-    single = np.full(statistic.shape, np.nan)
-    for t, pair in enumerate(laws):
-        for part, law in enumerate(pair):
-            single[part, :, t] = law.p_value(statistic[part, :, t], metres[part, :, t])
-    both = np.isfinite(single).sum(axis=0)
-    with np.errstate(divide="ignore"):
-        p_value = -np.expm1(both * np.log1p(-np.fmin(*single)))
+    known = load_laws(network_class(yard.gsd_m)) if known is None else known
+    laws, p_value = refer(known, models, statistic, metres, controls, gsd_m=yard.gsd_m)
     reason = [
         [None if fraction[k, t] > 0.995 else _reason(yard, k, t) for t in range(yard.times)] for k in range(shape[0])
     ]
-    return Looks(visible, flanked, fraction, metres, statistic, p_value, laws, reason)
+    return Looks(visible, flanked, fraction, metres, statistic, p_value, laws, known, reason)
 
 
 __all__ = ["LEAST_VISIBLE", "Looks", "judge"]

@@ -112,6 +112,15 @@ class EmptyLaws:
     usual: tuple[EmptyLaw, EmptyLaw]
     odd: tuple[EmptyLaw, EmptyLaw]
     """Where the ground looks little as it usually does."""
+    final: EmptyLaw
+    """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
+    their series and to control strips: what adapting makes too cautious or too bold on the whole is set right by it."""
+
+    def settled(self, p_value: Array) -> Array:
+        """Return p-values as the final law has them; NaN stays NaN."""
+        with np.errstate(divide="ignore"):
+            logs = -np.log(np.maximum(p_value, 1e-300))
+        return self.final.p_value(logs, np.ones(np.shape(logs)))
 
 
 @cache
@@ -119,8 +128,8 @@ def load_laws(name: str) -> EmptyLaws:
     """Read the laws that come with the package."""
     file = resources.files("rail_watch.interpret").joinpath("weights", f"{name}-empty.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-        alone, beside, odd = (
+        alone, beside, odd, final = (
             EmptyLaw(data[f"body_{i}"], data[f"mass_{i}"], float(data[f"scale_{i}"]), float(data[f"metres_{i}"]))
-            for i in range(3)
+            for i in range(4)
         )
-    return EmptyLaws((alone, beside), (odd, odd))
+    return EmptyLaws((alone, beside), (odd, odd), final)

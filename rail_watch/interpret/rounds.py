@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rail_watch.interpret.describe import describe, ground_of, unrest
+from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.network import apply_network, load_network, network_class
 from rail_watch.interpret.segments import segments
+from rail_watch.interpret.share import share_evidence
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, scene_model, update_baseline, visible_steps
 
 ROUNDS = 2
@@ -19,17 +21,17 @@ TAKEN = 0.03
 def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
     """Ask every track of every scene for trains."""
     network = load_network(network_class(yard.gsd_m))
+    judged = [t for t, model in enumerate(models) if model is not None]
+    for k in range(len(yard.strips)):
+        if judged:
+            odds, _ = apply_network(network, *sections_of(yard, models, k))
+            yard.score[k][judged], yard.other[k][judged] = odds[..., 0], odds[..., 1]
+    if yard.gsd_m > FINE_GSD_M:
+        share_evidence(yard)
     for k, strip in enumerate(yard.strips):
-        restless = unrest(yard, models, k)
         yard.occupied[k][:] = False
-        for t, model in enumerate(models):
-            if model is None:
-                continue
-            ground = ground_of(yard, k, t, restless)
-            section = describe(strip.pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands)
-            odds = apply_network(network, section)
-            yard.score[k][t], yard.coupling[k][t] = odds[:, 0], odds[:, 1]
-            for first, last in segments(odds[:, 0], visible_steps(yard, k, t), strip.step_m, gsd_m=yard.gsd_m):
+        for t in judged:
+            for first, last in segments(yard.score[k][t], visible_steps(yard, k, t), strip.step_m, gsd_m=yard.gsd_m):
                 yard.occupied[k][t][first:last] = True
 
 

@@ -71,6 +71,13 @@ def steps_for(gsd_m: float) -> tuple[float, float, float]:
     return (1.5, 1.5, 15.0) if gsd_m <= MIDDLE_GSD_M else (5.0, 5.0, 30.0)
 
 
+def offsets_m(gsd_m: float) -> NDArray[np.float64]:
+    """(O,) offsets across at which a strip is sampled."""
+    _, step, reach = steps_for(gsd_m)
+    half = int(round(reach / step))
+    return np.arange(-half, half + 1, dtype=np.float64) * np.float64(step)
+
+
 def positions(
     line: LineString, along_m: NDArray[np.float64], across_m: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -247,11 +254,10 @@ def _plan(
     line: LineString, gsd_m: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Steps along (S,), offsets across (O,), positions (S, O, 2) and headings (S,)."""
-    step, step_across, reach = steps_for(gsd_m)
+    step = steps_for(gsd_m)[0]
     count = max(int(np.floor(line.length / step)), 2)
     along = (np.arange(count) + 0.5) * (line.length / count)
-    half = int(round(reach / step_across))
-    across = np.arange(-half, half + 1, dtype=np.float64) * np.float64(step_across)
+    across = offsets_m(gsd_m)
     where, heading = positions(line, along, across)
     return along, across, where, heading
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
-from rail_watch.interpret.looks import Looks
+from rail_watch.interpret.looks import Looks, together
 from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard
@@ -61,14 +61,12 @@ def _segment_p(yard: Yard, looks: Looks, k: int, t: int, run: tuple[int, int]) -
     strip = yard.strips[k]
     pad = max(int(round(shortest_train_m(yard.gsd_m) / strip.step_m)) // 2, 1)
     part = slice(max(run[0] - pad, 0), run[1] + pad)
-    best = 1.0
+    single = np.full(2, np.nan)
     for side, law in enumerate(looks.laws[t]):
         where = looks.visible[k][t] & (looks.beside[k][t] == bool(side))
         raw = window_statistic(yard.score[k][t][part], where[part], strip.step_m, gsd_m=yard.gsd_m)
-        if np.isfinite(raw):
-            best = min(best, float(law.p_value(np.array(raw), looks.metres[side, k, t])))
-    parts = int(np.isfinite(looks.statistic[:, k, t]).sum())
-    return float(-np.expm1(parts * np.log1p(-min(best, 1 - 1e-12))))
+        single[side] = law.p_value(np.array(raw), looks.metres[side, k, t])
+    return float(looks.known.settled(together(single))) if np.isfinite(single).any() else 1.0
 
 
 def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float) -> list[Train]:
@@ -110,7 +108,7 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
         return Train(k, t, start, end, sigma, p_value, count, ())
     first = int(np.clip(start / strip.step_m, 0, len(strip.along_m) - 2))
     last = int(np.clip(np.ceil(end / strip.step_m), first + 1, len(strip.along_m)))
-    count = count_cars(yard.coupling[k][t][first:last].astype(np.float64), strip.step_m)
+    count = count_cars(yard.other[k][t][first:last].astype(np.float64), strip.step_m)
     middle = np.abs(strip.across_m) <= 1.1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -83,8 +83,8 @@ class Yard:
     """(S, O) where the baseline is a guess from elsewhere along the track."""
     score: list[Array]
     """(T, S) log odds of a train."""
-    coupling: list[Array]
-    """(T, S) log odds of a gap between two cars."""
+    other: list[Array]
+    """(T, S) at fine GSD log odds of a gap between two cars, at coarser GSD of a train here or on a track beside."""
 
     @property
     def times(self) -> int:
@@ -123,7 +123,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         baseline=[np.zeros(s.pixels.shape[1:], dtype=np.float32) for s in strips],
         filled=[np.zeros(s.where.shape[:2], dtype=bool) for s in strips],
         score=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
-        coupling=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
+        other=[np.zeros((times, len(s.along_m)), dtype=np.float32) for s in strips],
     )
 
 

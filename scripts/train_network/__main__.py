@@ -71,7 +71,7 @@ def learn(options: argparse.Namespace) -> None:
     except ModuleNotFoundError:
         raise BadInput(NO_TORCH) from None
     from scripts.train_network.trains.files import write_network
-    from scripts.train_network.trains.learn import PLANS, iterations_for
+    from scripts.train_network.trains.learn import PLANS, by_track, iterations_for
     from scripts.train_network.trains.learn import learn as learn_one
     from scripts.train_network.trains.sections import read_sections
 
@@ -79,12 +79,17 @@ def learn(options: argparse.Namespace) -> None:
     for name in options.network_class:
         own = argparse.Namespace(**vars(options) | {"network_class": [name]})
         parts = [_there(own, sections=True, held_out=held_out) for held_out in (False, True)]
-        rows, held = ([row for one in part for row in read_sections(one.sections(options.work))] for part in parts)
+        read = [
+            [(row, i) for i, one in enumerate(part) for row in read_sections(one.sections(options.work))]
+            for part in parts
+        ]
+        tracks, held = (by_track([row for row, _ in part], [i for _, i in part]) for part in read)
+        rows = [row for one in tracks for row in one]
         plan = PLANS[name]
         iterations = iterations_for(rows, plan, plan.epochs if options.epochs is None else options.epochs)
-        say(f"{name}: {len(rows)} rows of {len(parts[0])} series, {len(held)} held out; {iterations} batches")
+        say(f"{name}: {len(rows)} rows of {len(parts[0])} series; {iterations} batches")
         network = learn_one(
-            rows,
+            tracks,
             held,
             plan,
             iterations=iterations,
@@ -99,21 +104,23 @@ def learn(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> None:
     """Measure the law of empty track on held-out series, and print how the network does there."""
     from scripts.train_network.trains.files import read_network, write_laws
-    from scripts.train_network.trains.measure import Look, figures_of, laws_of, look_at, table
+    from scripts.train_network.trains.measure import figures_of, laws_of, looked_at, settled, table
 
     for name in options.network_class:
         own = argparse.Namespace(**vars(options) | {"network_class": [name]})
         network = read_network(_weights(options) / f"{name}.npz")
         folders = [series.folder(options.work) for series in _there(own, sections=False, held_out=True)]
-        looks: dict[Path, list[Look]] = {}
-        for folder, found in look_at(folders, network):
-            looks[folder] = found
-            say(f"{folder}: {len(found)} looks")
-        laws = laws_of([look for part in looks.values() for look in part])
+        seen = {}
+        for folder in folders:
+            seen[folder] = list(looked_at(folder, network))
+            say(f"{folder}: {sum(len(one.looks) for one in seen[folder])} looks")
+        laws = laws_of([look for part in seen.values() for one in part for look in one.looks.values()])
+        laws = settled(laws, [look for part in seen.values() for one in part for look in one.referred(laws)])
         file = _weights(options) / f"{name}-empty.npz"
         write_laws(file, laws)
         say(f"{file}: written")
-        print(table(name, figures_of(looks, laws, gsd_m=GSD_M[name]), laws), end="\n\n")
+        referred = {folder: [look for one in part for look in one.referred(laws)] for folder, part in seen.items()}
+        print(table(name, figures_of(referred, gsd_m=GSD_M[name]), laws), end="\n\n")
 
 
 def _weights(options: argparse.Namespace) -> Path:

@@ -10,11 +10,15 @@ from rail_watch.errors import BadInput
 
 GSD_M = {"fine": 0.5, "middle": 3.0, "coarse": 10.0}
 """What series of each class of GSD are drawn at."""
-RENDERERS = ("other", "simulator")
+RENDERERS = ("other", "simulator", "third")
 """tests/other_renderer, and the package's own simulator."""
 REPORTING = 100
 """Seeds from here on are for reporting figures: nothing here draws or reads them."""
-HELD_OUT = {"other": frozenset(range(8, 14)), "simulator": frozenset([*range(22, 30), *range(84, REPORTING)])}
+HELD_OUT = {
+    "other": frozenset(range(8, 14)),
+    "simulator": frozenset([*range(22, 30), *range(84, REPORTING)]),
+    "third": frozenset(range(40, 44)),
+}
 """Seeds that take no part in learning, by renderer: the law of empty track is measured on these."""
 
 

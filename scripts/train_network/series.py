@@ -11,13 +11,13 @@ from typing import Any
 from rail_watch import aoi, imagery
 from rail_watch.aoi.site import Site
 from rail_watch.change.measure import measure
-from rail_watch.change.radiometry import fit_radiometry
+from rail_watch.change.radiometry import Radiometry, fit_radiometry
 from rail_watch.detect import _read_all, groups_of
 from rail_watch.evaluate.truth import TrueTrack, Truth, parse_truth
 from rail_watch.interpret.findings import _with_cover
 from rail_watch.interpret.strips import make_strips
 from rail_watch.interpret.yard import Yard, make_yard
-from rail_watch.prepare.stack import prepare
+from rail_watch.prepare.stack import Stack, prepare
 from rail_watch.prepare.zones import zones_of
 
 Interval = tuple[float, float]
@@ -46,6 +46,8 @@ class LabelledYard:
     scenes: tuple[str, ...]
     truth: Mapping[tuple[str, str], TrackTruth]
     """By scene and track."""
+    stack: Stack
+    radiometry: Radiometry
 
     def of(self, k: int, t: int) -> TrackTruth | None:
         """What is true of strip k at scene t; None where nothing is known (a deck)."""
@@ -79,4 +81,4 @@ def labelled_yards(folder: Path) -> Iterator[LabelledYard]:
         strips = make_strips(stack, site)
         if strips:
             yard = make_yard(stack, site, strips, radiometry)
-            yield LabelledYard(yard, site, tuple(ref.id for ref in stack.scenes), truth)
+            yield LabelledYard(yard, site, tuple(ref.id for ref in stack.scenes), truth, stack, radiometry)

@@ -1,6 +1,8 @@
-"""What real imagery may do that neither renderer does: every crop is disturbed anew each time it is shown.
+"""What real imagery may do that no renderer does: every crop is disturbed anew each time it is shown.
 
-Numbers are in the units of `rail_watch.interpret.sections`: logarithms of light.
+A batch holds several scenes of each track, one after the other. What belongs to the place or the sensor (bands, still
+texture, direction) is the same in all scenes of a track; noise, haze and gaps are each scene's own. Numbers are in the
+units of `rail_watch.interpret.sections`: logarithms of light.
 """
 
 from __future__ import annotations
@@ -32,15 +34,17 @@ class Shown:
     """(N, scalars, S)"""
     seen: Tensor
     """(N, zones, S)"""
+    scenes: int
+    """Scenes of each track: N is a multiple of it."""
 
     @classmethod
-    def of(cls, batch: Tensor) -> Shown:
+    def of(cls, batch: Tensor, scenes: int = 1) -> Shown:
         """Take apart (N, F, S) sections."""
         count, features, steps = batch.shape
         zones = (features - len(SCALARS)) // len(CHANNELS)
         cut = len(CHANNELS) * zones
         section = batch[:, :cut].reshape(count, len(CHANNELS), zones, steps).clone()
-        return cls(section, batch[:, cut:].clone(), (section[:, CHANNEL["seen"]] > 0).float())
+        return cls(section, batch[:, cut:].clone(), (section[:, CHANNEL["seen"]] > 0).float(), scenes)
 
     def joined(self) -> Tensor:
         """Put together: (N, F, S)."""
@@ -56,24 +60,32 @@ class Shown:
             self.section[which, CHANNEL[name]] = 0
 
 
-def disturbed(batch: Tensor, rng: np.random.Generator, *, texture: float) -> tuple[Tensor, Tensor]:
+def disturbed(batch: Tensor, rng: np.random.Generator, *, scenes: int, texture: float) -> tuple[Tensor, Tensor]:
     """(N, F, S) disturbed sections, and (N,) which of them were turned end to end: their labels must be too.
 
-    `texture` is the strongest still texture laid over a picture.
+    Parameters
+    ----------
+    batch : `scenes` of each track, one after the other.
+    texture : the strongest still texture laid over a picture.
     """
-    shown = Shown.of(batch)
+    shown = Shown.of(batch, scenes)
     _forget_bands(shown)
     _jitter(shown)
     _texture(shown, rng, texture)
     _haze(shown)
-    shown.blank(LOOKS, _some(shown, 0.15))
-    shown.blank(("unrest",), _some(shown, 0.1))
+    shown.blank(LOOKS, _some_tracks(shown, 0.1))
+    shown.blank(("unrest",), _some_tracks(shown, 0.1))
     _occlude(shown, rng)
     return _turn(shown)
 
 
 def _some(shown: Shown, share: float) -> Tensor:
     return torch.rand(len(shown.whole)) < share
+
+
+def _some_tracks(shown: Shown, share: float) -> Tensor:
+    """(N,) the same for all scenes of a track."""
+    return (torch.rand(len(shown.whole) // shown.scenes) < share).repeat_interleave(shown.scenes)
 
 
 def _each(shown: Shown, scale: float) -> Tensor:
@@ -84,7 +96,7 @@ def _each(shown: Shown, scale: float) -> Tensor:
 def _forget_bands(shown: Shown) -> None:
     """Sensors without near infrared, and panchromatic ones."""
     for share, band, scalar in ((0.25, "NIR", "NIR"), (0.15, "hue", "colour")):
-        which = _some(shown, share)
+        which = _some_tracks(shown, share)
         shown.blank((f"change in {band}", band), which)
         shown.whole[which, SCALAR[scalar]] = 0
 
@@ -102,13 +114,14 @@ def _texture(shown: Shown, rng: np.random.Generator, strongest: float) -> None:
     """Ground of any texture that stays as it is: seen in the picture, not in the change."""
     count, zones, steps = shown.seen.shape
     across, along = int(rng.choice(ACROSS)), int(rng.choice(ALONG))
+    count //= shown.scenes
     field = torch.randn(count, 1, zones + across - 1, steps + along - 1)
     field = functional.avg_pool2d(functional.avg_pool2d(field, (1, along), 1), (across, 1), 1)[:, 0]
     field = field / field.std().clamp(min=1e-6)
-    strength = torch.rand(count, 1, 1) * strongest * _some(shown, 0.7).float()[:, None, None]
-    shown.add("contrast", strength * field)
-    shown.add("NIR", strength * 0.3 * field.flip(0))
-    shown.add("hue", strength * 0.2 * field.flip(0))
+    strength = torch.rand(count, 1, 1) * strongest * (torch.rand(count, 1, 1) < 0.7)
+    parts = {"contrast": field, "NIR": 0.3 * field.flip(0), "hue": 0.2 * field.flip(0)}
+    for channel, part in parts.items():
+        shown.add(channel, (strength * part).repeat_interleave(shown.scenes, dim=0))
 
 
 def _haze(shown: Shown) -> None:
@@ -132,7 +145,7 @@ def _occlude(shown: Shown, rng: np.random.Generator) -> None:
 
 def _turn(shown: Shown) -> tuple[Tensor, Tensor]:
     """Tracks have no direction; shadows sheared forward are then sheared back."""
-    which = _some(shown, 0.5)
+    which = _some_tracks(shown, 0.5)
     shown.section[which] = shown.section[which].flip(-1)
     shown.whole[which] = shown.whole[which].flip(-1)
     shown.whole[which, SCALAR["shear of shadows"]] *= -1

@@ -12,64 +12,110 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rail_watch.interpret.network import Network
+from rail_watch.interpret.describe import SEEN_M
+from rail_watch.interpret.network import LEAST_SEEN, Network, SeriesLayer
+from rail_watch.interpret.sections import CHANNELS, SCALARS
+from rail_watch.interpret.strips import offsets_m
 from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.sections import Row
 
 TAPS = 5
 HIDDEN = 48
-BATCH = 24
+BATCH = 28
+"""Looks shown at once: `SCENES` at most of each of several tracks."""
+SCENES = (2, 3, 4, 5, 7, 9, 14)
+"""How many scenes of a track are shown together: a series may be short or long."""
+COMPARED = 16
+"""Numbers by which scenes are compared."""
 RATE, LARGEST_RATE, DECAY, DROPOUT = 2e-3, 3e-3, 3e-3, 0.1
 RARE = -2.0
 """Log odds with which learning begins: most steps are neither a train nor a gap."""
-GAPS = 0.5
-"""Weight of the gaps between cars against the trains, where cars can be told apart."""
+OTHER = 0.5
+"""Weight of the second log odds (gaps between cars, or a train here or beside) against those of a train."""
 TOLD_EVERY = 400
-CHECKED_ON = 300
-"""Held-out rows that progress is told on."""
+CHECKED_ON = 60
+"""Held-out tracks that progress is told on."""
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.int8]]
+Batch = tuple[tuple[Tensor, ...], int]
+"""Sections and labels, and how many scenes of each track there are."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How the network of one class of GSD is built and taught."""
 
+    gsd_m: float
     dilation: tuple[int, ...]
     """Steps between taps, layer by layer: together they must reach over the longest thing that explains a step."""
     crop: int
     """Steps of track shown at once."""
     epochs: float
+    series_after: tuple[int, ...] = (1, 3)
+    """Layers along the track after which scenes are compared."""
     texture: float = 0.5
     """Strongest still texture laid over a picture: where pixels are as wide as a track less of it is left."""
     tells_cars: bool = False
 
+    @property
+    def across_m(self) -> NDArray[np.float64]:
+        """Offsets of the zones of a section."""
+        return offsets_m(self.gsd_m)
+
 
 PLANS = {
-    "fine": Plan((1, 2, 4, 8, 16), 512, 9, tells_cars=True),
-    "middle": Plan((1, 2, 4, 8), 256, 4.5),
-    "coarse": Plan((1, 2, 4, 8), 96, 9, texture=0.25),
+    "fine": Plan(0.5, (1, 2, 4, 8, 16), 384, 9, tells_cars=True),
+    "middle": Plan(3.0, (1, 2, 4, 8), 192, 6),
+    "coarse": Plan(10.0, (1, 2, 4, 8), 96, 14, texture=0.25),
 }
+
+
+class OverSeries(nn.Module):
+    """`rail_watch.interpret.network.SeriesLayer`, as PyTorch sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Linear(HIDDEN, COMPARED, bias=False)
+        self.key = nn.Linear(HIDDEN, COMPARED, bias=False)
+        self.mix = nn.Linear(3 * HIDDEN + 1, HIDDEN)
+
+    def forward(self, values: Tensor, seen: Tensor, scenes: int) -> Tensor:
+        """(N, H, S) numbers of `scenes` of each track, and (N, S) how well each was seen, to (N, H, S)."""
+        own = values.unflatten(0, (-1, scenes)).permute(0, 3, 1, 2)
+        weight = seen.unflatten(0, (-1, scenes)).permute(0, 2, 1).clamp(min=LEAST_SEEN)
+        logs = self.query(own) @ self.key(own).transpose(2, 3) / COMPARED**0.5 + weight.log()[:, :, None]
+        if scenes > 1:
+            logs = logs.masked_fill(torch.eye(scenes, dtype=torch.bool), -1e9)
+        many = logs.logsumexp(dim=3, keepdim=True) - np.log(max(scenes - 1, 1))
+        found = logs.softmax(dim=3) @ own
+        mean = (weight[..., None] * own).sum(2, keepdim=True) / weight.sum(2)[:, :, None, None]
+        parts = torch.cat([own, mean.expand_as(own), found, many.clamp(-10, 10)], dim=3)
+        return functional.relu(self.mix(parts)).permute(0, 2, 3, 1).flatten(0, 1)
 
 
 class AlongTrack(nn.Module):
     """The network of `rail_watch.interpret.network`, as PyTorch sees it."""
 
-    def __init__(self, features: int, dilation: Sequence[int]) -> None:
+    def __init__(self, features: int, plan: Plan) -> None:
         super().__init__()
-        self.dilation = tuple(dilation)
+        self.dilation = plan.dilation
+        self.series_after = plan.series_after
         self.read = nn.Conv1d(features, HIDDEN, 1)
         self.along = nn.ModuleList(
             nn.Conv1d(HIDDEN, HIDDEN, TAPS, padding=TAPS // 2 * d, dilation=d) for d in self.dilation
         )
+        self.series = nn.ModuleList(OverSeries() for _ in self.series_after)
         self.say = nn.Conv1d(HIDDEN, 2, 1)
         nn.init.constant_(self.say.bias, RARE)
 
-    def forward(self, sections: Tensor) -> Tensor:
-        """(N, F, S) sections to (N, 2, S) log odds of a train and of a gap between cars."""
+    def forward(self, sections: Tensor, seen: Tensor, scenes: int) -> Tensor:
+        """(N, F, S) sections, `scenes` of each track, to (N, 2, S) log odds."""
         values = functional.relu(self.read(sections))
-        for layer in self.along:
+        for i, layer in enumerate(self.along):
             values = values + functional.relu(layer(values))
+            for over, after in zip(self.series, self.series_after, strict=True):
+                if after == i:
+                    values = values + over(values, seen, scenes)
         return self.say(functional.dropout(values, DROPOUT, self.training))
 
 
@@ -85,20 +131,45 @@ def as_package(net: AlongTrack) -> Network:
         along=tuple(array(layer.weight, (2, 1, 0)) for layer in net.along),
         along_bias=tuple(array(layer.bias, (0,)) for layer in net.along),
         dilation=net.dilation,
+        series=tuple(
+            SeriesLayer(
+                array(over.query.weight, (1, 0)),
+                array(over.key.weight, (1, 0)),
+                array(over.mix.weight, (1, 0)),
+                array(over.mix.bias, (0,)),
+            )
+            for over in net.series
+        ),
+        series_after=net.series_after,
         say=array(net.say.weight[:, :, 0], (1, 0)),
         say_bias=array(net.say.bias, (0,)),
     )
 
 
-def _cut(row: Row, crop: int, rng: np.random.Generator) -> Arrays:
+def by_track(rows: Sequence[Row], sources: Sequence[int]) -> list[list[Row]]:
+    """Gather the rows of one track and round: its scenes. `sources`: of each row, which series it is of."""
+    tracks: dict[tuple[int, int, int], list[Row]] = {}
+    for row, source in zip(rows, sources, strict=True):
+        tracks.setdefault((source, row.strip, row.round), []).append(row)
+    return list(tracks.values())
+
+
+def seen_of(sections: Tensor, step_m_across: Sequence[float]) -> Tensor:
+    """(N, S) how well each step of (N, F, S) sections was seen near the centre line."""
+    zones = (sections.shape[1] - len(SCALARS)) // len(CHANNELS)
+    first = CHANNELS.index("seen") * zones
+    near = [first + i for i, across in enumerate(step_m_across) if abs(across) <= SEEN_M]
+    return sections[:, near].mean(dim=1)
+
+
+def _cut(row: Row, start: int, crop: int) -> Arrays:
     """Cut a piece of a track out; short tracks are followed by steps of which nothing is known."""
-    start = int(rng.integers(0, max(len(row.occupied) - crop, 0) + 1))
     part = slice(start, start + crop)
     short = crop - len(row.occupied[part])
     return (
         np.pad(row.sections[part].astype(np.float32), ((0, short), (0, 0))).T,
         np.pad(row.occupied[part], (0, short), constant_values=-1),
-        np.pad(row.coupling[part], (0, short)),
+        np.pad(row.other[part], (0, short), constant_values=-1),
     )
 
 
@@ -106,27 +177,25 @@ def _tensors(parts: Sequence[Arrays]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in zip(*parts, strict=True))
 
 
-def loss_of(odds: Tensor, occupied: Tensor, coupling: Tensor, *, tells_cars: bool) -> Tensor:
-    """Cross entropy of trains where the truth is known, and of gaps where a train stands."""
-    known = (occupied >= 0).float()
-    each = functional.binary_cross_entropy_with_logits(odds[:, 0], occupied.clamp(min=0), reduction="none")
-    loss = (each * known).sum() / known.sum().clamp(min=1)
-    if tells_cars:
-        taken = (occupied > 0).float()
-        each = functional.binary_cross_entropy_with_logits(odds[:, 1], coupling, reduction="none")
-        loss = loss + GAPS * (each * taken).sum() / taken.sum().clamp(min=1)
+def loss_of(odds: Tensor, occupied: Tensor, other: Tensor, *, tells_cars: bool) -> Tensor:
+    """Cross entropy of trains where the truth is known, and of gaps where a train stands, or of trains near by."""
+    loss = odds.new_zeros(())
+    ranges = (occupied >= 0, (occupied > 0) if tells_cars else (other >= 0))
+    for i, (truth, known, weight) in enumerate(zip((occupied, other), ranges, (1.0, OTHER), strict=True)):
+        each = functional.binary_cross_entropy_with_logits(odds[:, i], truth.clamp(min=0), reduction="none")
+        loss = loss + weight * (each * known).sum() / known.sum().clamp(min=1)
     return loss
 
 
-def _checked(net: AlongTrack, rows: Sequence[Row], plan: Plan) -> str:
+def _checked(net: AlongTrack, tracks: Sequence[Sequence[Row]], plan: Plan) -> str:
     """Say how the network does on rows it does not learn from. Only said: nothing is chosen by it."""
     losses, right, said, true = [], 0, 0, 0
     net.eval()
     with torch.no_grad():
-        for row in rows:
-            sections, occupied, coupling = _tensors([(row.sections.T, row.occupied, row.coupling)])  # type: ignore[list-item]
-            odds = net(sections)
-            losses.append(loss_of(odds, occupied, coupling, tells_cars=plan.tells_cars).item())
+        for rows in tracks:
+            sections, occupied, other = _tensors([(r.sections.T, r.occupied, r.other) for r in rows])  # type: ignore[misc]
+            odds = net(sections, seen_of(sections, plan.across_m), len(rows))
+            losses.append(loss_of(odds, occupied, other, tells_cars=plan.tells_cars).item())
             yes, train = (odds[:, 0] > 0) & (occupied >= 0), occupied == 1
             right, said, true = right + int((yes & train).sum()), said + int(yes.sum()), true + int(train.sum())
     net.train()
@@ -135,17 +204,31 @@ def _checked(net: AlongTrack, rows: Sequence[Row], plan: Plan) -> str:
 
 def iterations_for(rows: Sequence[Row], plan: Plan, epochs: float) -> int:
     """Count the batches of so many epochs: in one, as many steps are shown as there are."""
-    return max(round(epochs * _weights(rows, plan).sum() / plan.crop / BATCH), 1)
+    steps = sum(min(len(row.occupied), 4 * plan.crop) for row in rows)
+    return max(round(epochs * steps / plan.crop / BATCH), 1)
 
 
-def _weights(rows: Sequence[Row], plan: Plan) -> NDArray[np.float64]:
-    """Long tracks are shown more often, but not without bound."""
-    return np.minimum([float(len(row.occupied)) for row in rows], 4.0 * plan.crop)
+def _weights(tracks: Sequence[Sequence[Row]], plan: Plan) -> NDArray[np.float64]:
+    """Long tracks and long series are shown more often, but not without bound."""
+    return np.array([min(len(rows[0].occupied), 4 * plan.crop) * min(len(rows), 20) for rows in tracks], dtype=float)
+
+
+def _batch(tracks: Sequence[Sequence[Row]], share: NDArray[np.float64], plan: Plan, rng: np.random.Generator) -> Batch:
+    """Cut the same piece out of several scenes of each of some tracks."""
+    scenes = int(rng.choice(SCENES))
+    parts: list[Arrays] = []
+    for i in rng.choice(len(tracks), max(BATCH // scenes, 1), p=share):
+        rows = tracks[i]
+        start = int(rng.integers(0, max(len(rows[0].occupied) - plan.crop, 0) + 1))
+        # A series that has fewer scenes is shown with some of them twice, disturbed differently.
+        chosen = rng.permutation(len(rows))[:scenes] if len(rows) >= scenes else rng.integers(0, len(rows), scenes)
+        parts += [_cut(rows[j], start, plan.crop) for j in chosen]
+    return _tensors(parts), scenes
 
 
 def learn(
-    rows: Sequence[Row],
-    held_out: Sequence[Row],
+    tracks: Sequence[Sequence[Row]],
+    held_out: Sequence[Sequence[Row]],
     plan: Plan,
     *,
     iterations: int,
@@ -156,23 +239,22 @@ def learn(
 
     Parameters
     ----------
-    rows, held_out : what is learnt from, and what progress is told on.
+    tracks, held_out : rows by track, from `by_track`: what is learnt from, and what progress is told on.
     iterations : batches shown.
     progress : called with a line now and then.
     """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     rng = np.random.default_rng(seed)
-    share = _weights(rows, plan)
-    net = AlongTrack(rows[0].sections.shape[1], plan.dilation)
+    share = _weights(tracks, plan)
+    net = AlongTrack(tracks[0][0].sections.shape[1], plan)
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LARGEST_RATE, total_steps=iterations, pct_start=0.15)
-    check = [row for row in held_out if row.round]
+    check = [rows for rows in held_out if rows[0].round]
     check = check[:: max(1, len(check) // CHECKED_ON)]
     begin, running = time.monotonic(), 0.0
     for done in range(1, iterations + 1):
-        index = rng.choice(len(rows), BATCH, p=share / share.sum())
-        loss = _step(net, _tensors([_cut(rows[i], plan.crop, rng) for i in index]), plan, rng)
+        loss = _step(net, _batch(tracks, share / share.sum(), plan, rng), plan, rng)
         optimiser.step()
         schedule.step()
         running = loss if done == 1 else 0.98 * running + 0.02 * loss
@@ -182,12 +264,13 @@ def learn(
     return as_package(net)
 
 
-def _step(net: AlongTrack, batch: tuple[Tensor, ...], plan: Plan, rng: np.random.Generator) -> float:
+def _step(net: AlongTrack, batch: Batch, plan: Plan, rng: np.random.Generator) -> float:
     """Find the gradient of one batch; returns its loss."""
-    sections, occupied, coupling = batch
-    sections, turned = disturbed(sections, rng, texture=plan.texture)
-    occupied[turned], coupling[turned] = occupied[turned].flip(-1), coupling[turned].flip(-1)
-    loss = loss_of(net(sections), occupied, coupling, tells_cars=plan.tells_cars)
+    (sections, occupied, other), scenes = batch
+    sections, turned = disturbed(sections, rng, scenes=scenes, texture=plan.texture)
+    occupied[turned], other[turned] = occupied[turned].flip(-1), other[turned].flip(-1)
+    odds = net(sections, seen_of(sections, plan.across_m), scenes)
+    loss = loss_of(odds, occupied, other, tells_cars=plan.tells_cars)
     net.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -9,7 +9,7 @@ figures. They are of looks and stretches alone: what `rail-watch detect` makes o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,9 +25,10 @@ from rail_watch.evaluate.score import SceneScore, score
 from rail_watch.evaluate.standards import standards_for
 from rail_watch.grid import WGS84
 from rail_watch.interpret import rounds
-from rail_watch.interpret.looks import UNLIKE, Looks, judge
+from rail_watch.interpret.controls import Controls, controls_of
+from rail_watch.interpret.looks import UNLIKE, Looks, judge, refer
 from rail_watch.interpret.network import Network
-from rail_watch.interpret.null import PLAIN, EmptyLaw
+from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel
@@ -49,6 +50,12 @@ NEAR_M = 16.0
 """Trains nearer than this are in the pixels of a track where these are wider than tracks lie apart."""
 FEWEST = 25
 """Fewer looks give no law."""
+FINAL_BODY = 0.9
+"""Share of the final law taken from ranks."""
+IDENTITY = EmptyLaw(np.zeros(1), np.zeros(1), 1.0, 1.0)
+"""The final law that leaves p-values as they are."""
+NOTHING_KNOWN = EmptyLaws((IDENTITY, IDENTITY), (IDENTITY, IDENTITY), IDENTITY)
+"""Laws for looking before any have been measured."""
 PLACES = ("with nothing beside it", "beside trains", "odd ground")
 """What the laws are of, in their order."""
 
@@ -71,6 +78,7 @@ class Look:
     """Its pixels show a train on a track near by: at this GSD they cannot tell the two apart."""
     stretches: tuple[dict[str, Any], ...]
     """What the network takes for trains, as features of a detections document."""
+    p_value: float = float("nan")
 
     @property
     def counts(self) -> bool:
@@ -83,17 +91,40 @@ class Look:
         return not self.truth.track.trains
 
 
-def looks_of(folder: Path, network: Network) -> Iterator[Look]:
-    """Look at every track of a series with a network of its class of GSD."""
+@dataclass(frozen=True)
+class Looked:
+    """The scenes of one series that are judged together, looked at."""
+
+    gsd_m: float
+    models: Sequence[SceneModel | None]
+    statistic: Array
+    """(2, K, T) and"""
+    metres: Array
+    """(2, K, T) as in `rail_watch.interpret.looks.Looks`."""
+    controls: Controls | None
+    looks: Mapping[tuple[int, int], Look]
+    """By track and scene."""
+
+    def referred(self, laws: EmptyLaws) -> list[Look]:
+        """Return the looks with their p-values by these laws, adapted to the series and to its control strips."""
+        _, p_value = refer(laws, self.models, self.statistic, self.metres, self.controls, gsd_m=self.gsd_m)
+        return [replace(look, p_value=float(p_value[place])) for place, look in self.looks.items()]
+
+
+def looked_at(folder: Path, network: Network) -> Iterator[Looked]:
+    """Look at every track of a series, and at control strips, with a network of its class of GSD."""
     for labelled in labelled_yards(folder):
         with mock.patch.object(rounds, "load_network", return_value=network):
             models = rounds.solve(labelled.yard)
-        looks = judge(labelled.yard, models)
+            controls = controls_of(labelled.stack, labelled.site, labelled.radiometry)
+        looks = judge(labelled.yard, models, known=NOTHING_KNOWN)
+        found = {}
         for k in range(len(labelled.yard.strips)):
             for t, model in enumerate(models):
                 truth = labelled.of(k, t)
                 if model is not None and truth is not None:
-                    yield _look(labelled, looks, model, truth, place=(k, t))
+                    found[k, t] = _look(labelled, looks, model, truth, place=(k, t))
+        yield Looked(labelled.yard.gsd_m, models, looks.statistic, looks.metres, controls, found)
 
 
 def _look(
@@ -193,8 +224,8 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw, EmptyLaw]:
-    """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground."""
+def laws_of(looks: Sequence[Look]) -> EmptyLaws:
+    """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet."""
     empty = [look for look in looks if look.counts and look.empty]
     usual, odd = [look for look in empty if not look.odd], [look for look in empty if look.odd]
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
@@ -202,15 +233,22 @@ def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw, EmptyLaw]:
         odd += sorted(empty, key=lambda look: -look.noise)[: max(len(empty) // 8, FEWEST)]
     alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
     beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
-    return alone, beside, fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
+    strange = fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
+    return EmptyLaws((alone, beside), (strange, strange), IDENTITY)
 
 
-def p_value(look: Look, laws: Sequence[EmptyLaw]) -> float:
-    """Probability that an empty track shows as much as a look, by the laws as measured, not adapted to its series."""
-    pair = (laws[2], laws[2]) if look.odd else (laws[0], laws[1])
-    single = [float(law.p_value(u, m)) for law, u, m in zip(pair, look.statistic, look.metres, strict=True)]
-    known = [p for p in single if np.isfinite(p)]
-    return float(1 - (1 - min(known)) ** len(known)) if known else float("nan")
+def settled(laws: EmptyLaws, looks: Sequence[Look]) -> EmptyLaws:
+    """Return the laws with their final law: of what looks at empty tracks come to by the others. looks: referred."""
+    raw = np.array([look.p_value for look in looks if look.counts and look.empty and not look.shared])
+    _enough(raw, "")
+    logs = -np.log(np.maximum(raw, 1e-300))
+    body = np.quantile(logs, np.linspace(0.005, FINAL_BODY, KNOTS))
+    beyond = logs[logs > body[-1]] - body[-1]
+    # Few looks reach so far: the scale is drawn towards 1, which leaves p-values as they are.
+    scale = float((beyond.sum() + PRIOR_LOOKS) / (len(beyond) + PRIOR_LOOKS))
+    mass = np.concatenate([[0.0], np.linspace(0.005, FINAL_BODY, KNOTS)])
+    final = _law(np.concatenate([[-1.0], body]), mass, scale=scale, metres=np.ones(1))
+    return replace(laws, final=final)
 
 
 @dataclass(frozen=True)
@@ -239,14 +277,14 @@ class Figures:
         return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
 
 
-def figures_of(series: Mapping[Path, Sequence[Look]], laws: Sequence[EmptyLaw], *, gsd_m: float) -> Figures:
-    """Count over series (by folder)."""
+def figures_of(series: Mapping[Path, Sequence[Look]], *, gsd_m: float) -> Figures:
+    """Count over series (by folder) of looks with p-values."""
     least = standards_for(gsd_m).shortest_train_m
     looks = [look for own in series.values() for look in own if look.counts]
-    empty = [p_value(look, laws) < RATE for look in looks if look.empty and not look.shared]
-    shared = [p_value(look, laws) < RATE for look in looks if look.empty and look.shared]
-    taken = [p_value(look, laws) < RATE for look in looks if look.truth.longest_m >= least]
-    scores = [one for folder, own in series.items() for one in _scored(folder, own, laws)]
+    empty = [look.p_value < RATE for look in looks if look.empty and not look.shared]
+    shared = [look.p_value < RATE for look in looks if look.empty and look.shared]
+    taken = [look.p_value < RATE for look in looks if look.truth.longest_m >= least]
+    scores = [one for folder, own in series.items() for one in _scored(folder, own)]
     found, missed, false = (sum(getattr(one, name) for one in scores) for name in ("found", "missed", "false"))
     return Figures(
         empty=len(empty),
@@ -261,18 +299,18 @@ def figures_of(series: Mapping[Path, Sequence[Look]], laws: Sequence[EmptyLaw], 
     )
 
 
-def _scored(folder: Path, looks: Sequence[Look], laws: Sequence[EmptyLaw]) -> tuple[SceneScore, ...]:
+def _scored(folder: Path, looks: Sequence[Look]) -> tuple[SceneScore, ...]:
     """Hold the stretches of looks that pass against the truth, by the rules of `rail-watch evaluate`."""
     from rail_watch import aoi
 
     truth, _ = read_truth(folder)
     scenes = [{"id": scene.id, "status": "used", "tracks": []} for scene in truth.scenes]
-    features = [stretch for look in looks if p_value(look, laws) < RATE for stretch in look.stretches]
+    features = [stretch for look in looks if look.p_value < RATE for stretch in look.stretches]
     document = {"schema": SCHEMA, "scenes": scenes, "observations": {"features": features}}
     return score(document, truth, aoi.read(str(folder / "aoi.geojson")))
 
 
-def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
+def table(name: str, figures: Figures, laws: EmptyLaws) -> str:
     """Lay the figures of one class out as a Markdown table."""
     rows = [
         ("looks at empty tracks", f"{figures.empty}"),
@@ -287,7 +325,7 @@ def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
             ("looks at empty tracks that share pixels with a train", f"{figures.shared}"),
             (f"of these taken for occupied at {RATE:g}", _share(figures.shared_alarms, figures.shared)),
         ]
-    for what, law in zip(PLACES, laws, strict=True):
+    for what, law in zip(PLACES, (*laws.usual, laws.odd[0]), strict=True):
         threshold = law.threshold(RATE, law.metres)
         rows.append((f"threshold {what}", f"{threshold:.2f} (over {law.metres:.0f} m; tail {law.scale:.2f})"))
     return "\n".join([f"| {name} | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)])
@@ -295,9 +333,3 @@ def table(name: str, figures: Figures, laws: Sequence[EmptyLaw]) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part} ({part / max(whole, 1):.3f})"
-
-
-def look_at(folders: Sequence[Path], network: Network) -> Iterator[tuple[Path, list[Look]]]:
-    """Look at series one after the other."""
-    for folder in folders:
-        yield folder, list(looks_of(folder, network))

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.errors import BadInput
-from rail_watch.interpret.describe import describe, ground_of, unrest
+from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.rounds import ROUNDS, TAKEN
+from rail_watch.interpret.share import beside_steps
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import Yard, scene_model, update_baseline, visible_steps
 from scripts.train_network.seeds import RENDERERS, Drawn
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards
@@ -43,9 +45,11 @@ class Row:
     """(S, F) as `describe` gives them."""
     occupied: Labels
     """(S,) 1 a train, 0 empty, -1 not known or not seen."""
-    coupling: Labels
-    """(S,) 1 between two cars."""
+    other: Labels
+    """(S,) at fine GSD 1 between two cars; at coarser GSD 1 where a train stands here or on a track beside."""
     round: int
+    strip: int
+    """Which track of the series: rows of one track and one round are of different scenes."""
 
 
 def occupied_steps(truth: TrackTruth | None, along_m: NDArray[np.float64]) -> Labels:
@@ -68,6 +72,17 @@ def coupling_steps(truth: TrackTruth | None, along_m: NDArray[np.float64], step_
     return out
 
 
+def shared_steps(labelled: LabelledYard, k: int, t: int, own: Labels) -> Labels:
+    """(S,) 1 where a train stands on strip k or a track that shares its evidence, -1 where that is not known."""
+    out, unknown = own == 1, own == UNKNOWN
+    for near in labelled.yard.near[k]:
+        step, beside = beside_steps(near, gsd_m=labelled.yard.gsd_m)
+        other = occupied_steps(labelled.of(near.index, t), labelled.yard.strips[near.index].along_m)[step]
+        out |= beside & (other == 1)
+        unknown |= beside & (other == UNKNOWN)
+    return np.where(out, 1, np.where(unknown, UNKNOWN, 0)).astype(np.int8)
+
+
 def mistaken(occupied: Mask, rng: np.random.Generator) -> Mask:
     """(T, S) truth with the mistakes of a first round. occupied: (T, S)."""
     return np.stack([_mistaken(row, rng) for row in occupied])
@@ -87,21 +102,22 @@ def _mistaken(row: Mask, rng: np.random.Generator) -> Mask:
     return out
 
 
-def _described(labelled: LabelledYard, round_number: int) -> Iterator[Row]:
+def _described(labelled: LabelledYard, round_number: int, first_strip: int) -> Iterator[Row]:
     yard = labelled.yard
     update_baseline(yard)
     models = [scene_model(yard, t) for t in range(yard.times)]
+    scenes = [t for t, model in enumerate(models) if model is not None]
     for k, strip in enumerate(yard.strips):
-        restless = unrest(yard, models, k)
-        for t, model in enumerate(models):
-            truth = labelled.of(k, t)
-            occupied = np.where(visible_steps(yard, k, t), occupied_steps(truth, strip.along_m), UNKNOWN)
-            if model is None or not (occupied != UNKNOWN).any():
-                continue
-            ground = ground_of(yard, k, t, restless)
-            sections = describe(strip.pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands)
-            coupling = coupling_steps(truth, strip.along_m, strip.step_m)
-            yield Row(sections.astype(np.float16), occupied.astype(np.int8), coupling, round_number)
+        for t, sections in zip(scenes, sections_of(yard, models, k)[0], strict=True):
+            truth, visible = labelled.of(k, t), visible_steps(yard, k, t)
+            occupied = occupied_steps(truth, strip.along_m)
+            if yard.gsd_m <= FINE_GSD_M:
+                other = coupling_steps(truth, strip.along_m, strip.step_m)
+            else:
+                other = np.where(visible, shared_steps(labelled, k, t, occupied), UNKNOWN)
+            occupied = np.where(visible, occupied, UNKNOWN)
+            labels = (part.astype(np.int8) for part in (occupied, other))
+            yield Row(sections.astype(np.float16), *labels, round_number, first_strip + k)
 
 
 def _leave_out_trains(labelled: LabelledYard, first: Sequence[NDArray[np.float32]], rng: np.random.Generator) -> None:
@@ -113,19 +129,21 @@ def _leave_out_trains(labelled: LabelledYard, first: Sequence[NDArray[np.float32
         yard.empty[k] = np.where(yard.occupied[k], TAKEN, np.maximum(first[k], 0.3)).astype(np.float32)
 
 
-def rows_of(labelled: LabelledYard, rng: np.random.Generator) -> Iterator[Row]:
+def rows_of(labelled: LabelledYard, rng: np.random.Generator, *, first_strip: int) -> Iterator[Row]:
     """Yield the training rows of one yard, round by round; works on the yard in place."""
     first = [weights.copy() for weights in labelled.yard.empty]
     for round_number in range(ROUNDS):
         if round_number:
             _leave_out_trains(labelled, first, rng)
-        yield from _described(labelled, round_number)
+        yield from _described(labelled, round_number, first_strip)
 
 
 def write_sections(series: Drawn, work: Path) -> int:
     """Describe one series and write its rows; returns how many."""
     rng = np.random.default_rng([series.seed, RENDERERS.index(series.renderer)])
-    rows = [row for labelled in labelled_yards(series.folder(work)) for row in rows_of(labelled, rng)]
+    rows: list[Row] = []
+    for labelled in labelled_yards(series.folder(work)):
+        rows += rows_of(labelled, rng, first_strip=1 + max((row.strip for row in rows), default=-1))
     if not rows:
         raise BadInput(f"{series.folder(work)}: shows no track; draw the series again")
     file = series.sections(work)
@@ -136,9 +154,10 @@ def write_sections(series: Drawn, work: Path) -> int:
             stream,
             sections=np.concatenate([row.sections for row in rows]),
             occupied=np.concatenate([row.occupied for row in rows]),
-            coupling=np.concatenate([row.coupling for row in rows]),
+            other=np.concatenate([row.other for row in rows]),
             steps=np.array([len(row.occupied) for row in rows]),
             round=np.array([row.round for row in rows]),
+            strip=np.array([row.strip for row in rows]),
         )
     part.rename(file)
     return len(rows)
@@ -148,6 +167,6 @@ def read_sections(file: Path) -> list[Row]:
     """Read the rows of one series."""
     with np.load(file, allow_pickle=False) as data:
         cuts = np.cumsum(data["steps"])[:-1]
-        parts = [np.split(data[name], cuts) for name in ("sections", "occupied", "coupling")]
-        rounds = data["round"].tolist()
-    return [Row(*row) for row in zip(*parts, rounds, strict=True)]
+        parts = [np.split(data[name], cuts) for name in ("sections", "occupied", "other")]
+        places = (data["round"].tolist(), data["strip"].tolist())
+    return [Row(*row) for row in zip(*parts, *places, strict=True)]
