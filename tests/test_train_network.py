@@ -211,7 +211,7 @@ def test_files_are_read_as_the_package_reads_them(tmp_path: Path) -> None:
     seen = np.ones((3, 30), np.float32)
     assert np.array_equal(apply_network(again, sections, seen)[0], apply_network(network, sections, seen)[0])
     law = EmptyLaw(np.arange(3.0), np.array([0.0, 0.5, 0.9]), 1.5, 100.0)
-    write_laws(tmp_path / "coarse-empty.npz", EmptyLaws((law, law), (law, law), law))
+    write_laws(tmp_path / "coarse-empty.npz", EmptyLaws((law, law), (law, law), 0.1, law))
     with np.load(tmp_path / "coarse-empty.npz", allow_pickle=False) as data:
         assert data["mass_2"].tolist() == [0.0, 0.5, 0.9] and float(data["scale_1"]) == 1.5
         with np.load(Path(interpret.__path__[0]) / "weights" / "coarse-empty.npz", allow_pickle=False) as own:

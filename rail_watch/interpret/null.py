@@ -111,7 +111,9 @@ class EmptyLaws:
 
     usual: tuple[EmptyLaw, EmptyLaw]
     odd: tuple[EmptyLaw, EmptyLaw]
-    """Where the ground looks little as it usually does."""
+    """Where the ground looks little as it usually does, or differently from place to place (half-melted snow, haze)."""
+    noisy: float
+    """Scenes whose ground differs more than this from place to place, as `SceneModel.noise` has it, are of that kind."""
     final: EmptyLaw
     """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
     their series and to control strips: what adapting makes too cautious or too bold on the whole is set right by it."""
@@ -132,4 +134,5 @@ def load_laws(name: str) -> EmptyLaws:
             EmptyLaw(data[f"body_{i}"], data[f"mass_{i}"], float(data[f"scale_{i}"]), float(data[f"metres_{i}"]))
             for i in range(4)
         )
-    return EmptyLaws((alone, beside), (odd, odd), final)
+        noisy = float(data["noisy"])
+    return EmptyLaws((alone, beside), (odd, odd), noisy, final)

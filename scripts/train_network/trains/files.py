@@ -33,7 +33,7 @@ def read_network(file: Path) -> Network:
 
 def write_laws(file: Path, laws: EmptyLaws) -> None:
     """Write the laws of a class so that `rail_watch.interpret.null.load_laws` reads them."""
-    values = {}
+    values = {"noisy": np.array(laws.noisy)}
     for i, law in enumerate((*laws.usual, laws.odd[0], laws.final)):
         values |= {f"body_{i}": law.body, f"mass_{i}": law.mass}
         values |= {f"scale_{i}": np.array(law.scale), f"metres_{i}": np.array(law.metres)}

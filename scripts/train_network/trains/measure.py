@@ -50,11 +50,13 @@ NEAR_M = 16.0
 """Trains nearer than this are in the pixels of a track where these are wider than tracks lie apart."""
 FEWEST = 25
 """Fewer looks give no law."""
+NOISY = 0.1
+"""Share of looks, the noisiest, that count as of odd ground."""
 FINAL_BODY = 0.9
 """Share of the final law taken from ranks."""
 IDENTITY = EmptyLaw(np.zeros(1), np.zeros(1), 1.0, 1.0)
 """The final law that leaves p-values as they are."""
-NOTHING_KNOWN = EmptyLaws((IDENTITY, IDENTITY), (IDENTITY, IDENTITY), IDENTITY)
+NOTHING_KNOWN = EmptyLaws((IDENTITY, IDENTITY), (IDENTITY, IDENTITY), np.inf, IDENTITY)
 """Laws for looking before any have been measured."""
 PLACES = ("with nothing beside it", "beside trains", "odd ground")
 """What the laws are of, in their order."""
@@ -71,9 +73,10 @@ class Look:
     """(2,) strongest evidence of a train with nothing beside it, and beside trains; NaN where there is no such part."""
     metres: Array
     """(2,) length of either part."""
-    odd: bool
+    unlike: bool
     """The ground looks little as it usually does."""
     noise: float
+    """How much it differs so from place to place."""
     shared: bool
     """Its pixels show a train on a track near by: at this GSD they cannot tell the two apart."""
     stretches: tuple[dict[str, Any], ...]
@@ -137,7 +140,7 @@ def _look(
         truth=truth,
         statistic=looks.statistic[:, k, t],
         metres=looks.metres[:, k, t],
-        odd=float(model.gain.min()) < UNLIKE,
+        unlike=float(model.gain.min()) < UNLIKE,
         noise=model.noise,
         shared=labelled.yard.gsd_m > MIDDLE_GSD_M and _train_near(labelled, place),
         stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
@@ -145,11 +148,10 @@ def _look(
 
 
 def _train_near(labelled: LabelledYard, place: tuple[int, int]) -> bool:
-    """Whether a train truly stands on another track near the middle of this one."""
+    """Whether a train truly stands on another track near this one."""
     k, t = place
     strips = labelled.yard.strips
-    middle = strips[k].line.interpolate(0.5, normalized=True)
-    others = [j for j, strip in enumerate(strips) if j != k and strip.line.distance(middle) < NEAR_M]
+    others = [j for j, strip in enumerate(strips) if j != k and strip.line.distance(strips[k].line) < NEAR_M]
     return any(truth.track.trains for j in others if (truth := labelled.of(j, t)) is not None)
 
 
@@ -227,14 +229,16 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
 def laws_of(looks: Sequence[Look]) -> EmptyLaws:
     """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet."""
     empty = [look for look in looks if look.counts and look.empty]
-    usual, odd = [look for look in empty if not look.odd], [look for look in empty if look.odd]
+    noisy = float(np.quantile([look.noise for look in looks], 1 - NOISY))
+    usual = [look for look in empty if not look.unlike and look.noise <= noisy]
+    odd = [look for look in empty if look.unlike or look.noise > noisy]
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
-        # Too few: the noisiest looks stand in for them, which are the likest.
-        odd += sorted(empty, key=lambda look: -look.noise)[: max(len(empty) // 8, FEWEST)]
+        # Too few: the noisiest of the others stand in for them, which are the likest.
+        odd += sorted(usual, key=lambda look: -look.noise)[:FEWEST]
     alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
     beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
     strange = fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
-    return EmptyLaws((alone, beside), (strange, strange), IDENTITY)
+    return EmptyLaws((alone, beside), (strange, strange), noisy, IDENTITY)
 
 
 def settled(laws: EmptyLaws, looks: Sequence[Look]) -> EmptyLaws:
