@@ -81,6 +81,17 @@ def spread(values: Array, *, axis: int | tuple[int, ...] | None = None) -> NDArr
         return np.asarray(MAD_TO_SIGMA * np.nanmedian(np.abs(values), axis=axis), dtype=np.float64)
 
 
+def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rank each of (n,) values from 1, equal ones alike at the mean of their ranks; none may be NaN."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    ends = np.append(first[1:], len(values))
+    out = np.empty(len(values))
+    out[order] = np.repeat(0.5 * (first + ends + 1), ends - first)
+    return out
+
+
 def half_sample_mode(values: NDArray[np.float64]) -> float:
     """Mode of a sample by repeated halving (Bickel and Fruehwirth, Comput. Stat. Data Anal. 2006)."""
     ordered = np.sort(values[np.isfinite(values)])
