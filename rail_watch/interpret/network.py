@@ -66,10 +66,14 @@ def load_network(name: str) -> Network:
 def _along(values: Array, weights: Array, bias: Array, dilation: int) -> Array:
     """One dilated convolution along the track; beyond its ends there is nothing. values: (S, H)."""
     taps, hidden, _ = weights.shape
-    reach = taps // 2 * dilation
-    padded = np.pad(values, ((reach, reach), (0, 0)))
-    beside = [padded[tap * dilation : tap * dilation + len(values)] for tap in range(taps)]
-    return np.asarray(np.concatenate(beside, axis=1) @ weights.reshape(taps * hidden, -1) + bias, dtype=np.float32)
+    steps = len(values)
+    beside = np.zeros((steps, taps, hidden), dtype=np.float32)
+    for tap in range(taps):
+        shift = (tap - taps // 2) * dilation
+        first, last = max(-shift, 0), steps - max(shift, 0)
+        if first < last:
+            beside[first:last, tap] = values[first + shift : last + shift]
+    return np.asarray(beside.reshape(steps, -1) @ weights.reshape(taps * hidden, -1) + bias, dtype=np.float32)
 
 
 def apply_network(network: Network, sections: Array) -> Array:

@@ -8,8 +8,9 @@ import numpy as np
 
 from rail_watch.interpret.describe import describe, ground_of, unrest
 from rail_watch.interpret.network import apply_network, load_network, network_class
+from rail_watch.interpret.sections import others_near
 from rail_watch.interpret.segments import segments
-from rail_watch.interpret.yard import SceneModel, Yard, scene_model, update_baseline, visible_steps
+from rail_watch.interpret.yard import SceneModel, Yard, bare_enough, scene_model, update_baseline, visible_steps
 
 ROUNDS = 2
 TAKEN = 0.03
@@ -20,12 +21,12 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
     """Ask every track of every scene for trains."""
     network = load_network(network_class(yard.gsd_m))
     for k, strip in enumerate(yard.strips):
-        restless = unrest(yard, models, k)
+        restless, others = unrest(yard, models, k), others_near(yard.near[k], strip.where.shape[:2])
         yard.occupied[k][:] = False
         for t, model in enumerate(models):
             if model is None:
                 continue
-            ground = ground_of(yard, k, t, restless)
+            ground = ground_of(yard, k, t, restless, others)
             section = describe(strip.pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands)
             odds = apply_network(network, section)
             yard.score[k][t], yard.coupling[k][t] = odds[:, 0], odds[:, 1]
@@ -38,7 +39,8 @@ def solve(yard: Yard) -> list[SceneModel | None]:
     models: list[SceneModel | None] = []
     for round_number in range(ROUNDS):
         update_baseline(yard)
-        models = [scene_model(yard, t) for t in range(yard.times)]
+        least = bare_enough(yard)
+        models = [scene_model(yard, t, least) for t in range(yard.times)]
         update_trains(yard, models)
         if round_number < ROUNDS - 1:
             yard.empty = [
