@@ -9,7 +9,7 @@ import multiprocessing
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -40,6 +40,8 @@ BASELINE_SCENES = 30
 """Scenes before and after the interval asked for that are read to know what the site usually looks like."""
 FINE_LINES_M, COARSEST_LINES_M = 2.0, 30.0
 """Lines of an accuracy between these are laid onto the imagery before they are used."""
+MOST_HELPERS = 2
+"""Processes beside the first: a site has few sensors and few linked sites."""
 OPTICAL = ("blue", "green", "red", "nir", "pan")
 RADAR = ("vv", "vh", "hh", "hv")
 
@@ -195,7 +197,10 @@ def _laid(site: Site, stack: Stack) -> tuple[Site, str | None]:
 def _judge_groups(
     groups: Sequence[tuple[str, list[Scene]]], judge: Callable[[str, list[Scene]], Judged], pool: Executor | None
 ) -> list[Judged]:
-    """Judge every sensor's scenes; with a pool the largest group here and the others beside it."""
+    """Judge every sensor's scenes; with a pool the largest group here and the others beside it.
+
+    What the pool has not begun when the largest is done is judged here too.
+    """
     if pool is None or len(groups) < 2:
         return [judge(sensor, group) for sensor, group in groups]
     sizes = [sum(scene.pixels.size for scene in group) for _, group in groups]
@@ -203,8 +208,9 @@ def _judge_groups(
     beside: dict[int, Future[Judged]] = {
         index: pool.submit(judge, *groups[index]) for index in range(len(groups)) if index != largest
     }
-    own = judge(*groups[largest])
-    return [own if index == largest else beside[index].result() for index in range(len(groups))]
+    own = {largest: judge(*groups[largest])}
+    own |= {index: judge(*groups[index]) for index, job in beside.items() if job.cancel()}
+    return [own[index] if index in own else beside[index].result() for index in range(len(groups))]
 
 
 def _judge_site(
@@ -270,13 +276,13 @@ def _glances(
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[Executor | None]:
-    """Processes for what can be judged side by side; None with one job."""
+def helpers(jobs: int) -> Iterator[Executor | None]:
+    """Processes beside this one, for `detect_sites` and for the reports afterwards; None with one job."""
     if jobs < 2:
         yield None
         return
     # Spawned, not forked: GDAL and its threads do not survive a fork.
-    with ProcessPoolExecutor(min(jobs, 2), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs - 1, MOST_HELPERS), mp_context=multiprocessing.get_context("spawn")) as pool:
         yield pool
 
 
@@ -345,6 +351,7 @@ def detect_sites(
     options: DetectOptions,
     created: datetime,
     progress: Progress | None = None,
+    pool: Executor | None = None,
 ) -> list[DetectRun]:
     """Judge sites against a source of imagery.
 
@@ -355,6 +362,7 @@ def detect_sites(
     options : interval, sensor, false-alarm rate, readers in parallel.
     created : time stamped on the answer; the same inputs and the same stamp give the same bytes.
     progress : called with (done, of, what) as work goes on.
+    pool : `helpers` that the caller keeps for later work; without it they are started and ended here.
 
     Returns
     -------
@@ -368,9 +376,9 @@ def detect_sites(
     BadInput
         When the source itself is wrong.
     """
-    with _pool(options.jobs) as pool:
-        look = partial(_judge_site, source=source, options=options, progress=progress, pool=pool)
-        around = _glances(_linked(sites), source=source, options=options, pool=pool)
+    with helpers(options.jobs) if pool is None else nullcontext(pool) as beside:
+        look = partial(_judge_site, source=source, options=options, progress=progress, pool=beside)
+        around = _glances(_linked(sites), source=source, options=options, pool=beside)
         parts = [look(site) for site in sites]
         usable = [p for p in parts if p is not None and any(record.status != "skipped" for record in p.scenes)]
         if not usable:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import ChangeMap, measure, reduction
@@ -16,6 +16,7 @@ from rail_watch.change.radiometry import fit_radiometry, most_typical
 from rail_watch.change.robust import (
     half_sample_mode,
     line_fit,
+    ranks,
     robust_covariance,
     spread,
     weighted_median,
@@ -89,6 +90,11 @@ def test_spread_of_a_normal_sample_is_its_deviation() -> None:
     sample[::7] = np.nan
     assert spread(sample) == pytest.approx(3.0, rel=0.03)
     assert spread(np.stack([sample, 2 * sample]), axis=1)[1] == pytest.approx(6.0, rel=0.03)
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-5, 5).map(float)))
+def test_ranks_of_equal_values_are_shared(values: NDArray[np.float32]) -> None:
+    assert ranks(values) == pytest.approx(stats.rankdata(values))
 
 
 def test_the_mode_stands_among_most() -> None:

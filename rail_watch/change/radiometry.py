@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from rail_watch.change.robust import line_fit
+from rail_watch.change.robust import line_fit, ranks
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import Zones
 
@@ -51,8 +50,7 @@ def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:
         for j in range(i):
             both = seen[i] & seen[j]
             if both.sum() >= 50:
-                ranks = [stats.rankdata(v[both]) for v in (values[i], values[j])]
-                likeness[i, j] = likeness[j, i] = np.corrcoef(*ranks)[0, 1]
+                likeness[i, j] = likeness[j, i] = np.corrcoef(ranks(values[i][both]), ranks(values[j][both]))[0, 1]
     support = np.sort(np.nan_to_num(likeness), axis=1)[:, len(clear) // 2 :].mean(axis=1)
     return int(np.argmax(support * np.minimum(share / 0.8, 1.0) + 0.01 * share))
 

@@ -76,9 +76,24 @@ def _middle(values: Array, weights: Array) -> Array:
 
 def spread(values: Array, *, axis: int | tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """Robust standard deviation about zero of values that should be near zero: 1.4826 times the median size."""
+    sizes = np.abs(values)
+    if axis is None:
+        known = sizes[~np.isnan(sizes)]
+        return np.asarray(MAD_TO_SIGMA * (np.median(known) if known.size else np.nan), dtype=np.float64)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(MAD_TO_SIGMA * np.nanmedian(np.abs(values), axis=axis), dtype=np.float64)
+        return np.asarray(MAD_TO_SIGMA * np.nanmedian(sizes, axis=axis), dtype=np.float64)
+
+
+def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rank each of (n,) values from 1, equal ones alike at the mean of their ranks; none may be NaN."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    ends = np.append(first[1:], len(values))
+    out = np.empty(len(values))
+    out[order] = np.repeat(0.5 * (first + ends + 1), ends - first)
+    return out
 
 
 def half_sample_mode(values: NDArray[np.float64]) -> float:
@@ -104,13 +119,13 @@ def line_fit(x: NDArray[np.float64], y: NDArray[np.float64], *, rounds: int = 15
     gain, offset, sigma : sigma is the robust residual spread.
     """
     thin = max(1, len(x) // FIT_SAMPLE)
-    x, y = x[::thin], y[::thin]
+    x, y = np.ascontiguousarray(x[::thin]), np.ascontiguousarray(y[::thin])
     low_x, high_x = np.percentile(x, [25, 75])
     low_y, high_y = np.percentile(y, [25, 75])
     correlation = np.corrcoef(x, y)[0, 1] if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0
     gain = (high_y - low_y) / max(high_x - low_x, 1e-9) * max(float(np.nan_to_num(correlation)), 0.0)
     offset = float(np.median(y - gain * x))
-    sigma = float(spread((y - gain * x - offset).astype(np.float32)))
+    sigma = float("nan")
     for _ in range(rounds):
         residual = y - gain * x - offset
         sigma = max(float(MAD_TO_SIGMA * np.median(np.abs(residual))), 1e-9)

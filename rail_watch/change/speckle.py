@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # signal loads when it is first named: most runs do without
 from numpy.typing import NDArray
-from scipy import ndimage, signal, special
+from scipy import ndimage, special
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -124,7 +125,7 @@ def kernel() -> Array:
 
 def _autocorrelation(weights: Array, reach: int) -> Array:
     """(2 reach + 1, 2 reach + 1) sum of products of weights a lag apart."""
-    full = signal.correlate(weights, weights, mode="full", method="direct")
+    full = scipy.signal.correlate(weights, weights, mode="full", method="direct")
     full = np.pad(full, max(0, reach - weights.shape[0] + 1))
     middle = full.shape[0] // 2
     return np.asarray(full[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1])

@@ -156,16 +156,17 @@ def _run(
     """Judge the sites and write the answers where they were asked for."""
     from rail_watch import imagery
     from rail_watch.cli.files import write_answer
-    from rail_watch.detect import detect_sites
+    from rail_watch.detect import detect_sites, helpers
 
     chosen = source if source is not None else imagery.sample_imagery_path()
     bar, written = Bar(talk_of(ctx)), []
     try:
-        runs = detect_sites(sites, source=chosen, options=options, created=created, progress=bar)
-        for number, run in enumerate(runs if out is not None else ()):
-            assert out is not None
-            bar(number, len(runs), f"{run.site.id}: writing reports")
-            written += write_answer(run, out / run.site.id, jobs=options.jobs)
+        with helpers(options.jobs) as pool:
+            runs = detect_sites(sites, source=chosen, options=options, created=created, progress=bar, pool=pool)
+            for number, run in enumerate(runs if out is not None else ()):
+                assert out is not None
+                bar(number, len(runs), f"{run.site.id}: writing reports")
+                written += write_answer(run, out / run.site.id, pool=pool)
     finally:
         bar.close()
     return runs, written

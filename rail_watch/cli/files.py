@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def made(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def write_answer(run: DetectRun, folder: Path, *, jobs: int = 1) -> list[Path]:
+def write_answer(run: DetectRun, folder: Path, *, pool: Executor | None = None) -> list[Path]:
     """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
 
     Raises
@@ -71,5 +72,5 @@ def write_answer(run: DetectRun, folder: Path, *, jobs: int = 1) -> list[Path]:
         return [
             write_text(folder / "detections.json", answer),
             write_text(folder / "observations.geojson", observations),
-            *write_reports(run.detections, run.site, run.stacks, folder, jobs=jobs),
+            *write_reports(run.detections, run.site, run.stacks, folder, pool=pool),
         ]

@@ -11,18 +11,17 @@ What GDAL would otherwise do with a hostile file, and what is done against it:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from rail_watch.errors import BadRaster
+from rail_watch.imagery.quiet import without_warning
 from rail_watch.imagery.tiff_header import directories
 
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
@@ -137,9 +136,10 @@ def safe_open(path: Path) -> Generator[DatasetReader]:
     BadRaster
         One line naming the file, for anything that goes wrong here or inside the block.
     """
-    with _named(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with _named(path), ExitStack() as stack:
         resolved = _local_file(path)
-        with rasterio.Env(**ENVIRONMENT), rasterio.open(resolved, driver="GTiff", sharing=False) as dataset:
-            _check(dataset, path)
-            yield dataset
+        stack.enter_context(rasterio.Env(**ENVIRONMENT))
+        with without_warning():
+            dataset = stack.enter_context(rasterio.open(resolved, driver="GTiff", sharing=False))
+        _check(dataset, path)
+        yield dataset

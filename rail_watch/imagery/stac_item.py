@@ -66,7 +66,9 @@ def text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     line = " ".join(value[:2000].split())
-    return "".join(letter for letter in line if letter.isprintable())[:300].strip() or None
+    if not line.isprintable():
+        line = "".join(letter for letter in line if letter.isprintable())
+    return line[:300].strip() or None
 
 
 def _when(properties: Members) -> datetime:

@@ -17,6 +17,7 @@ from rasterio.warp import reproject
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadRaster
 from rail_watch.grid import WGS84, Grid, local_crs, transformer
+from rail_watch.imagery.quiet import without_warning
 
 MAX_VALUES = 400_000_000
 """Pixels times bands of one window: 1.6 GB as float32."""
@@ -129,7 +130,8 @@ def site_mask(site: Site, grid: Grid) -> NDArray[np.bool_]:
     """Return (row, column) True where a pixel touches the site."""
     placed = _placed(grid, np.array(shapely.segmentize(site.polygon, 0.002).exterior.coords)[:, :2])
     ring = shapely.Polygon(placed[:, ::-1] + 0.5)
-    return np.asarray(geometry_mask([ring], grid.shape, Affine.identity(), all_touched=True, invert=True))
+    with without_warning():
+        return np.asarray(geometry_mask([ring], grid.shape, Affine.identity(), all_touched=True, invert=True))
 
 
 def same_lattice(one: Grid, other: Grid) -> bool:
@@ -156,15 +158,16 @@ def lay(values: Pixels, grid: Grid, target: Grid, *, fill: float, smooth: bool =
             (rows, cols), (from_rows, from_cols) = _slices(shared, target), _slices(shared, grid)
             laid[:, rows, cols] = values[:, from_rows, from_cols]
         return laid
-    reproject(
-        values,
-        laid,
-        src_transform=grid.transform,
-        src_crs=grid.crs,
-        dst_transform=target.transform,
-        dst_crs=target.crs,
-        src_nodata=fill,
-        dst_nodata=fill,
-        resampling=Resampling.bilinear if smooth else Resampling.nearest,
-    )
+    with without_warning():
+        reproject(
+            values,
+            laid,
+            src_transform=grid.transform,
+            src_crs=grid.crs,
+            dst_transform=target.transform,
+            dst_crs=target.crs,
+            src_nodata=fill,
+            dst_nodata=fill,
+            resampling=Resampling.bilinear if smooth else Resampling.nearest,
+        )
     return laid

@@ -19,7 +19,7 @@ from rail_watch.change.radiometry import Radiometry
 from rail_watch.grid import WGS84
 from rail_watch.interpret.rounds import solve
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
-from rail_watch.interpret.strips import make_strip
+from rail_watch.interpret.strips import strips_along
 from rail_watch.interpret.yard import make_yard, visible_steps
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
@@ -67,12 +67,10 @@ def control_lines(site: Site, *, gsd_m: float) -> list[LineString]:
 
 def controls_of(stack: Stack, site: Site, radiometry: Radiometry) -> Controls | None:
     """Ask the control strips of every scene for trains; None where the site has no room for any."""
-    strips = [
-        make_strip(stack, site, Track(f"control-{number}", "control", line), line=line)
-        for number, line in enumerate(control_lines(site, gsd_m=stack.gsd_m))
-    ]
-    if not strips:
+    lines = control_lines(site, gsd_m=stack.gsd_m)
+    if not lines:
         return None
+    strips = strips_along(stack, site, [(Track(f"c-{i}", "control", line), line) for i, line in enumerate(lines)])
     yard = make_yard(stack, site, strips, radiometry)
     models = solve(yard)
     shape = (len(strips), yard.times)

@@ -45,7 +45,11 @@ def unrest(yard: Yard, models: Sequence[SceneModel | None], k: int) -> Array:
     """(S, O) logarithm of how much a sample's brightness usually differs from the baseline over the series."""
     strip = yard.strips[k]
     changes = [
-        np.where(yard.usable[k][t], _change(strip.pixels[t], yard.baseline[k], model, yard.bands)[0], np.nan)
+        np.where(
+            yard.usable[k][t],
+            parts_of(_change(_lit(strip.pixels[t], model), yard.baseline[k], model), yard.bands)[0],
+            np.nan,
+        )
         for t, model in enumerate(models)
         if model is not None
     ]
@@ -55,26 +59,31 @@ def unrest(yard: Yard, models: Sequence[SceneModel | None], k: int) -> Array:
     return (np.log(0.02 + usual) + 2.5).astype(np.float32)
 
 
-def ground_of(yard: Yard, k: int, t: int, restless: Array) -> Ground:
-    """Return what is known of strip k at scene t; `restless` from `unrest`."""
+def ground_of(yard: Yard, k: int, t: int, restless: Array, others: Array | None = None) -> Ground:
+    """Return what is known of strip k at scene t; `restless` from `unrest`, `others` from `others_near` where known."""
     strip = yard.strips[k]
     seen = yard.usable[k][t] & np.isfinite(yard.baseline[k]).all(axis=0)
-    others = others_near(yard.near[k], strip.where.shape[:2])
+    others = others_near(yard.near[k], strip.where.shape[:2]) if others is None else others
     return Ground(strip.across_m, yard.baseline[k], seen.astype("f4"), restless, others, yard.filled[k].astype("f4"))
 
 
-def _change(pixels: Array, baseline: Array, model: SceneModel, bands: Sequence[str]) -> tuple[Array, Array, Array]:
+def _lit(pixels: Array, model: SceneModel) -> Array:
+    return light(pixels, model.dark, model.level)
+
+
+def _change(lit: Array, baseline: Array, model: SceneModel) -> Array:
+    """(B, S, O) logarithm of a scene's light, `lit`, over what empty track would show."""
     gain, offset = (v[:, None, None].astype(np.float32) for v in (model.gain, model.offset))
-    predicted = light(gain * baseline + offset, model.dark, model.level)
-    return parts_of(light(pixels, model.dark, model.level) - predicted, bands)
+    return lit - _lit(gain * baseline + offset, model)
 
 
 def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, bands: Sequence[str]) -> Array:
     """(S, F) what the network is shown of a stretch of track at one scene. pixels: (B, S, O)."""
     level = np.log(model.level)[:, None, None].astype(np.float32)
     with np.errstate(invalid="ignore"):
-        contrast = parts_of(light(pixels, model.dark, model.level) - level, bands)
-        change = _change(pixels, ground.baseline, model, bands)
+        lit = _lit(pixels, model)
+        contrast = parts_of(lit - level, bands)
+        change = parts_of(_change(lit, ground.baseline, model), bands)
         around = (ground.unrest, ground.seen, ground.others)
         section = stacked(change, contrast, noise=model.noise, around=around)
     section = turned(section, sun).reshape(len(section), -1)
@@ -86,12 +95,12 @@ def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, band
 
 def sections_of(yard: Yard, models: Sequence[SceneModel | None], k: int) -> tuple[list[Array], Array]:
     """[scene] (S, F) sections of strip k at every scene with a model, and (T, S) how well each step was seen."""
-    restless = unrest(yard, models, k)
+    restless, others = unrest(yard, models, k), others_near(yard.near[k], yard.strips[k].where.shape[:2])
     middle = np.abs(yard.strips[k].across_m) <= SEEN_M
     sections, seen = [], []
     for t, model in enumerate(models):
         if model is not None:
-            ground = ground_of(yard, k, t, restless)
+            ground = ground_of(yard, k, t, restless, others)
             sections.append(describe(yard.strips[k].pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands))
             seen.append(ground.seen[:, middle].mean(axis=1))
     return sections, np.asarray(seen, dtype=np.float32)

@@ -157,6 +157,8 @@ def _limit(lengths: NDArray[np.float64], found: NDArray[np.bool_], unit_m: float
         hessian = (x * (p * (1 - p))) @ x.T + weight
         step = np.linalg.solve(hessian, gradient)
         beta = beta + np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-9:
+            break
     if beta[1] <= 0.1:
         return float("inf")
     limit = float(unit_m * np.exp((special.logit(SURE) - beta[0]) / beta[1]))

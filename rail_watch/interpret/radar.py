@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # signal and stats load when they are first named: most runs do without
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from scipy import fft, ndimage, signal, special, stats
+from scipy import fft, ndimage, special
 
 from rail_watch.aoi.site import Site
 from rail_watch.change.radar import RadarChange, radar_change
@@ -256,8 +257,8 @@ def _elsewhere(changed: Mask, yard: Mask, control: Mask, *, expected: float) -> 
     outline = yard[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1].astype(np.float64)
     if outline.shape[0] > yard.shape[0] or outline.shape[1] > yard.shape[1]:
         return 0.0
-    room = signal.fftconvolve(control.astype(np.float64), outline[::-1, ::-1], mode="valid")
-    hits = signal.fftconvolve((changed & control).astype(np.float64), outline[::-1, ::-1], mode="valid")
+    room = scipy.signal.fftconvolve(control.astype(np.float64), outline[::-1, ::-1], mode="valid")
+    hits = scipy.signal.fftconvolve((changed & control).astype(np.float64), outline[::-1, ::-1], mode="valid")
     fits = room > LEAST_ROOM * outline.sum()
     if not fits.any():
         return 0.0
@@ -274,10 +275,10 @@ def _smoothed(share: float, variance: float) -> float:
     return (share * count + 0.5) / (count + 1)
 
 
-def _beta(mean: float, variance: float) -> stats.rv_frozen:
+def _beta(mean: float, variance: float) -> scipy.stats.rv_frozen:
     """Beta law of a share; its variance can at most be that of all or nothing."""
     count = max(mean * (1 - mean) / max(variance, 1e-12) - 1, 1e-3)
-    return stats.beta(mean * count, (1 - mean) * count)
+    return scipy.stats.beta(mean * count, (1 - mean) * count)
 
 
 def _tail(share: float, expected: float, variance: float, *, step: float) -> float:

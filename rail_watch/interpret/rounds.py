@@ -11,7 +11,7 @@ from rail_watch.interpret.network import apply_network, load_network, network_cl
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.share import share_evidence
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import SceneModel, Yard, scene_model, update_baseline, visible_steps
+from rail_watch.interpret.yard import SceneModel, Yard, bare_enough, scene_model, update_baseline, visible_steps
 
 ROUNDS = 2
 TAKEN = 0.03
@@ -40,7 +40,8 @@ def solve(yard: Yard) -> list[SceneModel | None]:
     models: list[SceneModel | None] = []
     for round_number in range(ROUNDS):
         update_baseline(yard)
-        models = [scene_model(yard, t) for t in range(yard.times)]
+        least = bare_enough(yard)
+        models = [scene_model(yard, t, least) for t in range(yard.times)]
         update_trains(yard, models)
         if round_number < ROUNDS - 1:
             yard.empty = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -39,22 +41,26 @@ def segments(
     [first, last) steps of each occupied stretch that is long enough.
     """
     evidence = np.where(visible, np.clip(score.astype(np.float64), -BOUND, BOUND), UNSEEN)
-    back = np.zeros((len(evidence), 2), dtype=bool)
+    if float(evidence[evidence > 0].sum()) < 0.99 * SWITCH_COST:
+        return []  # not enough for one change of state
+    back = []
     empty, taken = 0.0, -SWITCH_COST
-    for i, value in enumerate(evidence.tolist()):
-        back[i, 0] = taken - SWITCH_COST > empty
-        back[i, 1] = empty - SWITCH_COST > taken
-        empty, taken = max(empty, taken - SWITCH_COST), max(taken, empty - SWITCH_COST) + value
+    for value in evidence.tolist():
+        ended, begun = taken - SWITCH_COST > empty, empty - SWITCH_COST > taken
+        back.append((ended, begun))
+        empty, taken = taken - SWITCH_COST if ended else empty, (empty - SWITCH_COST if begun else taken) + value
     shortest = max(int(0.5 * shortest_train_m(gsd_m) / step_m), 1)
     return _runs(back, taken > empty, visible, shortest)
 
 
-def _runs(back: NDArray[np.bool_], state: bool, visible: NDArray[np.bool_], shortest: int) -> list[tuple[int, int]]:
+def _runs(
+    back: Sequence[tuple[bool, bool]], state: bool, visible: NDArray[np.bool_], shortest: int
+) -> list[tuple[int, int]]:
     """Walk the path back, and cut its runs down to what was seen."""
     path = np.zeros(len(back), dtype=bool)
     for i in range(len(back) - 1, -1, -1):
         path[i] = state
-        if back[i, int(state)]:
+        if back[i][state]:
             state = not state
     labels, found = ndimage.label(path)
     runs = []

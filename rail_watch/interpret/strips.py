@@ -206,17 +206,18 @@ def make_strip(stack: Stack, site: Site, item: Track | Bridge, *, line: LineStri
     """
     used = reproject(item.line, WGS84, local_frame(site)) if line is None else line
     assert isinstance(used, LineString)
-    return _strips(stack, site, [(item, used)])[0]
+    return strips_along(stack, site, [(item, used)])[0]
 
 
 def make_strips(stack: Stack, site: Site) -> list[Strip]:
     """Strips of all tracks and decks of a site, tracks first, in the file's order."""
     frame = local_frame(site)
     items: list[Track | Bridge] = [*site.tracks, *site.bridges]
-    return _strips(stack, site, [(item, LineString(reproject(item.line, WGS84, frame))) for item in items])
+    return strips_along(stack, site, [(item, LineString(reproject(item.line, WGS84, frame))) for item in items])
 
 
-def _strips(stack: Stack, site: Site, items: Sequence[tuple[Track | Bridge, LineString]]) -> list[Strip]:
+def strips_along(stack: Stack, site: Site, items: Sequence[tuple[Track | Bridge, LineString]]) -> list[Strip]:
+    """Sample lines in the local frame from every scene of the stack, all together."""
     frame = local_frame(site)
     roofs = [reproject(shed.polygon, WGS84, frame) for shed in site.sheds]
     plans = [_plan(line, stack.gsd_m) for _, line in items]

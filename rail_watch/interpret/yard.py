@@ -197,13 +197,22 @@ def _fill_unseen(yard: Yard, k: int, weight: Array) -> None:
     yard.filled[k] = fill
 
 
-def scene_model(yard: Yard, t: int) -> SceneModel | None:
-    """Fit one scene to the baseline over ground near tracks not known to be covered; None where nothing can be seen."""
+def bare_enough(yard: Yard) -> list[float]:
+    """[strip] weight as a picture of empty track from which a step helps to fit a scene."""
+    return [min(0.3, float(np.quantile(empty, 0.6))) for empty in yard.empty]
+
+
+def scene_model(yard: Yard, t: int, least: Sequence[float] | None = None) -> SceneModel | None:
+    """Fit one scene to the baseline over ground near tracks not known to be covered; None where nothing can be seen.
+
+    `least` is `bare_enough`, where it has been worked out before.
+    """
+    least = bare_enough(yard) if least is None else least
     parts_x, parts_y = [], []
     for k, strip in enumerate(yard.strips):
         free = yard.usable[k][t] & (np.abs(strip.across_m) <= max(6.0, yard.gsd_m))[None, :]
         free &= np.isfinite(yard.baseline[k]).all(axis=0) & ~yard.filled[k] & ~hidden(yard, k, t)
-        free &= (yard.empty[k][t] >= min(0.3, float(np.quantile(yard.empty[k], 0.6))))[:, None]
+        free &= (yard.empty[k][t] >= least[k])[:, None]
         index = np.flatnonzero(free)
         index = index[:: max(1, len(index) * len(yard.strips) // 20_000)]
         bands = len(strip.pixels[t])

@@ -9,6 +9,7 @@ which shadows, trains or clouds have moved are outvoted by those in which nothin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -378,7 +379,7 @@ def _outvoted(normal: Floats, right: Floats, say: Floats, start: Floats) -> tupl
         unit = np.clip(square / (OUTVOTED**2 * scale2), 0, 1)
         weight = (1 - unit) ** 2
         total = (weight[:, None, None] * normal).sum(axis=0)
-        if not np.isfinite(total).all() or np.linalg.cond(total) > 1e8:
+        if not np.isfinite(total).all() or _singular(total):
             return None
         before, step = step, np.linalg.solve(total, weight @ right)
         if np.abs(step - before).max() < 1e-4:
@@ -388,9 +389,16 @@ def _outvoted(normal: Floats, right: Floats, say: Floats, start: Floats) -> tupl
     return step, bread @ np.einsum("t,ti,tj->ij", weight**2, miss, miss) @ bread
 
 
+def _singular(matrix: Floats) -> bool:
+    """Return whether a symmetric (2, 2) matrix has a condition number of 1e8 or more."""
+    mean = 0.5 * (float(matrix[0, 0]) + float(matrix[1, 1]))
+    apart = math.hypot(0.5 * (float(matrix[0, 0]) - float(matrix[1, 1])), float(matrix[0, 1]))
+    return 1e8 * abs(abs(mean) - apart) <= abs(mean) + apart
+
+
 def _padded(values: Image, tile: int) -> Image:
     short = [(0, -n % tile) for n in values.shape]
-    return np.pad(values, short)
+    return np.pad(values, short) if any(end for _, end in short) else values
 
 
 def fine_shift(

@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backend_bases import RendererBase
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backend_bases import GraphicsContextBase, RendererBase
+from matplotlib.backends.backend_agg import RendererAgg, get_hinting_flag
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from matplotlib.transforms import Affine2D, Bbox
 from numpy.typing import NDArray
 
 from rail_watch.report.names import font_path
@@ -92,6 +95,69 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class _Renderer(RendererAgg):
+    """Draws level words whole and at whole pixels; matplotlib sets letter by letter, at ten times the cost."""
+
+    def draw_text(  # noqa: PLR0913, PLR0917 - matplotlib's signature
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool | Literal["TeX"] = False,
+        mtext: Text | None = None,
+    ) -> None:
+        if angle or ismath:
+            super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)  # type: ignore[no-untyped-call]
+            return
+        words = _words(s, str(prop.get_file()), prop.get_size_in_points())
+        rgba = np.empty((*words.cover.shape, 4), dtype=np.uint8)
+        rgba[..., :3] = np.round(255 * np.array(gc.get_rgb()[:3]))
+        rgba[..., 3] = words.cover
+        # Rows of images run upwards, from the lowest.
+        lowest = self.height - round(y + words.down) - 1
+        self.draw_image(gc, round(x + words.right), lowest, rgba[::-1])
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
+    ) -> tuple[float, float, float]:
+        return _words(s, str(prop.get_file()), prop.get_size_in_points()).size
+
+
+@dataclass(frozen=True)
+class _Words:
+    """A line of text, set."""
+
+    cover: NDArray[np.uint8]
+    """(row, column) how far it covers each pixel."""
+    right: float
+    """Where that lies right of its origin, in pixels, and"""
+    down: float
+    """below it."""
+    size: tuple[float, float, float]
+    """Width, height and descent in pixels."""
+
+
+def _set(text: str, file: str, size: float) -> FT2Font:
+    font = get_font(file)
+    font.clear()
+    font.set_size(size, DPI)
+    font.set_text(text, 0.0, flags=get_hinting_flag())  # type: ignore[no-untyped-call]
+    return font
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str, file: str, size: float) -> _Words:
+    font = _set(text, file, size)
+    font.draw_glyphs_to_bitmap(antialiased=True)
+    right, down = (part / 64 for part in font.get_bitmap_offset())
+    width, height = (part / 64 for part in font.get_width_height())
+    descent = font.get_descent() / 64
+    return _Words(np.array(font.get_image()), right, down + descent, (width, height, descent))
+
+
 class _Pixels(Artist):
     """Pixels copied one to one: matplotlib's own images are resampled even where nothing changes."""
 
@@ -114,25 +180,22 @@ class Page:
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-        self._canvas = FigureCanvasAgg(self._figure)
-        self._axes = self._figure.add_axes((0, 0, 1, 1))
-        self._axes.set_xlim(0, width)
-        self._axes.set_ylim(height, 0)
-        self._axes.set_axis_off()
-        self._axes.set_autoscale_on(False)
+        # Rows run downwards. No axes: they bring ticks, spines and a chain of transforms that nothing here needs.
+        self._place = Affine2D().scale(1, -1).translate(0, height)
 
     def pixels(self) -> NDArray[np.uint8]:
         """Draw everything; (row, column, 3)."""
-        self._canvas.draw()  # type: ignore[no-untyped-call]
-        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+        renderer = _Renderer(self.width, self.height, DPI)  # type: ignore[no-untyped-call]
+        self._figure.draw(renderer)
+        return np.asarray(renderer.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
     def measure(self, text: str, ink: Ink) -> tuple[float, float]:
         """Width and height of one line in pixels."""
         return fit_size(text, ink)
 
-    def text(self, at: Point, text: str, ink: Ink, *, clip: Box | None = None) -> None:
+    def text(self, at: Point, text: str, ink: Ink) -> None:
         r"""Write one line, verbatim: `$`, `_` and `\` are letters like others."""
-        drawn = self._axes.text(
+        drawn = Text(
             *at,
             text,
             fontproperties=_font(ink.size, ink.bold),
@@ -146,8 +209,7 @@ class Page:
         )
         if ink.halo:
             drawn.set_path_effects([withStroke(linewidth=1.2, foreground=ink.halo, alpha=ink.alpha)])
-        if clip:
-            drawn.set_clip_path(self._clip(clip))
+        self._add(drawn)
 
     def lines(self, at: Point, lines: Sequence[str], ink: Ink) -> float:
         """Write lines downwards from a first baseline; return the y after the last."""
@@ -160,7 +222,7 @@ class Page:
     def image(self, pixels: NDArray[np.uint8], at: tuple[int, int]) -> None:
         """Lay (row, column, 3) pixels with the upper-left corner at a whole pixel, one to one."""
         left, top = at
-        self._axes.add_artist(_Pixels(pixels, (left, self.height - top - pixels.shape[0])))
+        self._add(_Pixels(pixels, (left, self.height - top - pixels.shape[0])))
 
     def line(self, path: NDArray[np.float64], pen: Pen, *, clip: Box | None = None) -> None:
         """Draw (n, 2) points joined by straight lines."""
@@ -175,27 +237,19 @@ class Page:
                 solid_capstyle="round",
                 dash_capstyle="butt",
             )
-            self._axes.add_artist(drawn)
             if stroke.dash:
                 drawn.set_dashes(_dashes(stroke))
-            if clip:
-                drawn.set_clip_path(self._clip(clip))
+            self._add(drawn, clip)
 
     def polygon(self, path: NDArray[np.float64], pen: Pen, *, clip: Box | None = None) -> None:
         """Draw a closed shape through (n, 2) points."""
         for stroke in _strokes(pen):
-            patch = Polygon(path, closed=True, joinstyle="miter", **_patch_style(stroke))
-            self._axes.add_artist(patch)
-            if clip:
-                patch.set_clip_path(self._clip(clip))
+            self._add(Polygon(path, closed=True, joinstyle="miter", **_patch_style(stroke)), clip)
 
     def rectangle(self, box: Box, pen: Pen, *, clip: Box | None = None) -> None:
         """Draw a box with square corners."""
         left, top, right, bottom = box
-        patch = Rectangle((left, top), right - left, bottom - top, **_patch_style(pen))
-        self._axes.add_artist(patch)
-        if clip:
-            patch.set_clip_path(self._clip(clip))
+        self._add(Rectangle((left, top), right - left, bottom - top, **_patch_style(pen)), clip)
 
     def rounded(self, box: Box, pen: Pen, radius: float) -> None:
         """Draw a box with round corners."""
@@ -209,16 +263,19 @@ class Page:
             mutation_aspect=1,
             **_patch_style(pen),
         )
-        self._axes.add_artist(patch)
+        self._add(patch)
 
     def circle(self, centre: Point, radius: float, pen: Pen) -> None:
         """Draw a circle."""
         for stroke in _strokes(pen):
-            self._axes.add_artist(Circle(centre, radius, **_patch_style(stroke)))
+            self._add(Circle(centre, radius, **_patch_style(stroke)))
 
-    def _clip(self, box: Box) -> Rectangle:
-        left, top, right, bottom = box
-        return Rectangle((left, top), right - left, bottom - top, transform=self._axes.transData)
+    def _add(self, artist: Artist, clip: Box | None = None) -> None:
+        artist.set_transform(self._place)
+        if clip:
+            left, top, right, bottom = clip
+            artist.set_clip_box(Bbox.from_extents(left, self.height - bottom, right, self.height - top))
+        self._figure.add_artist(artist)
 
 
 def _strokes(pen: Pen) -> list[Pen]:
@@ -248,16 +305,9 @@ def _dashes(pen: Pen) -> tuple[float, ...]:
     return tuple(part / max(pen.width, 0.1) for part in pen.dash or ())
 
 
-@lru_cache(maxsize=1)
-def _ruler() -> FigureCanvasAgg:
-    return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=DPI))
-
-
 @lru_cache(maxsize=8192)
 def _measure(text: str, size: float, bold: bool) -> float:
-    renderer = _ruler().get_renderer()  # type: ignore[no-untyped-call]
-    width, _, _ = renderer.get_text_width_height_descent(text, _font(size, bold), ismath=False)
-    return float(width)
+    return _set(text, str(font_path(bold=bold)), size).get_width_height()[0] / 64
 
 
 def fit_size(text: str, ink: Ink) -> tuple[float, float]:

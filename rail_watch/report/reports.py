@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -35,7 +33,7 @@ NOTABLE_P = 0.01
 CLEAR_ENOUGH = 0.7
 """Share of the stretch that must have been seen in the look that is compared with."""
 AHEAD = 2
-"""Figures handed to the second process before it is done with them."""
+"""Pictures handed to the other processes before they are done with them."""
 ORDER = {"train-on-bridge": 0, "train": 1, "cargo": 2, "change": 3}
 
 
@@ -156,7 +154,7 @@ def _seen_share(stack: Stack, site: Site, frame: Frame, index: int) -> float:
 
 
 def write_reports(
-    detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path, *, jobs: int = 1
+    detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path, *, pool: Executor | None = None
 ) -> list[Path]:
     """Write the overview sheet and one before/after figure for each date and stretch with something seen.
 
@@ -166,8 +164,7 @@ def write_reports(
     site : the site it looked at.
     stacks : the prepared scenes, by sensor name; scenes are found by id.
     out : folder; made if it is not there. Files of the same name are replaced.
-    jobs : with more than one, figures are drawn in a second process too (the caller's main module must be safe to
-        import, as `multiprocessing` asks); the bytes are the same.
+    pool : other processes that draw too, such as `detect.helpers`; the bytes are the same.
 
     Returns
     -------
@@ -178,30 +175,28 @@ def write_reports(
     run = _Run(detections, site, stacks)
     taken: set[str] = set()
     # One thread compresses and writes while the next picture is drawn.
-    with house_style(), ThreadPoolExecutor(max_workers=1) as writer, _second(jobs) as second:
-        written: list[Future[list[Path]]] = [
-            writer.submit(_write, out / name, pixels, caption)
-            for name, pixels, caption in sheet.pages(detections, site)
-        ]
+    with house_style(), ThreadPoolExecutor(max_workers=1) as writer:
         given: list[Future[list[Path]]] = []
+        if pool is not None:
+            given.append(pool.submit(_draw_overview, detections, site, out))
+        written = [*given] or [writer.submit(_write, *page) for page in _overview(detections, site, out)]
         for number, task in enumerate(run.tasks(), start=2):
             pair, path = run.pair(task, number), out / _file_name(task, taken)
-            if second is not None and sum(not one.done() for one in given) < AHEAD:
-                given.append(second.submit(_draw_and_write, pair, path))
+            if pool is not None and sum(not one.done() for one in given) < AHEAD:
+                given.append(pool.submit(_draw_and_write, pair, path))
                 written.append(given[-1])
             else:
                 written.append(writer.submit(_write, path, draw(pair), pair.caption))
         return [path for job in written for path in job.result()]
 
 
-@contextmanager
-def _second(jobs: int) -> Iterator[Executor | None]:
-    """A process that draws beside this one; None with one job."""
-    if jobs < 2:
-        yield None
-        return
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Path]:
+    with house_style():
+        return [path for page in _overview(detections, site, out) for path in _write(*page)]
+
+
+def _overview(detections: Detections, site: Site, out: Path) -> Iterator[tuple[Path, sheet.Bytes, Caption]]:
+    return ((out / name, pixels, caption) for name, pixels, caption in sheet.pages(detections, site))
 
 
 def _draw_and_write(pair: Pair, path: Path) -> list[Path]:

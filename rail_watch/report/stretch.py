@@ -271,7 +271,7 @@ def _toned(scenes: Sequence[NDArray[np.float32]], clear: Sequence[Mask]) -> list
     if seen.shape[1] < 16:
         fallback = np.concatenate([part.reshape(len(part), -1) for part in scenes], axis=1)
         seen = np.nan_to_num(fallback)
-    low, middle, high = (np.percentile(seen, q, axis=1).astype(np.float32) for q in (TONE_TAILS[0], 50, TONE_TAILS[1]))
+    low, middle, high = np.percentile(seen, (TONE_TAILS[0], 50, TONE_TAILS[1]), axis=1).astype(np.float32)
     low = np.where(middle > 0, np.minimum(low, DEEPEST_BLACK * middle), low).astype(np.float32)
     span = np.float32(max(float((high - low).max()), LEAST_SPAN * float(middle.max()), 1e-6))
     grey = float(np.clip(((middle - low) / span).mean(), 1e-3, 0.999))

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
+from scipy import ndimage
 
 from rail_watch.report.page import Ink, Page, fit_size
 
@@ -16,6 +17,7 @@ LETTER_SIZE = 60.0
 """Points at which the word is drawn once; pictures take it scaled."""
 FILL, EDGE = 0.19, 0.26
 """Opacity of the white letters and of their dark rim: light on dark ground, dark on snow."""
+RIM_PX = 5
 FLATTEN = 0.6
 """Share of the picture's diagonal slant the word takes."""
 
@@ -43,7 +45,7 @@ def _laid(rows: int, cols: int) -> tuple[NDArray[np.float32], NDArray[np.float32
     sheet = Image.new("L", (cols, rows))
     sheet.paste(turned, ((cols - turned.width) // 2, (rows - turned.height) // 2))
     letters = np.asarray(sheet, dtype=np.float32) / 255
-    rim = np.clip(np.asarray(sheet.filter(ImageFilter.MaxFilter(5)), dtype=np.float32) / 255 - letters, 0, 1)
+    rim = np.clip(ndimage.maximum_filter(np.asarray(sheet), RIM_PX).astype(np.float32) / 255 - letters, 0, 1)
     grey = np.where(letters > 0.5 * rim, 255, 0)
     return (FILL * letters + EDGE * rim).astype(np.float32), grey.astype(np.float32)
 

@@ -19,7 +19,7 @@ from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.rounds import ROUNDS, TAKEN
 from rail_watch.interpret.share import beside_steps
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import Yard, scene_model, update_baseline, visible_steps
+from rail_watch.interpret.yard import Yard, bare_enough, scene_model, update_baseline, visible_steps
 from scripts.train_network.seeds import RENDERERS, Drawn
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards
 
@@ -105,7 +105,8 @@ def _mistaken(row: Mask, rng: np.random.Generator) -> Mask:
 def _described(labelled: LabelledYard, round_number: int, first_strip: int) -> Iterator[Row]:
     yard = labelled.yard
     update_baseline(yard)
-    models = [scene_model(yard, t) for t in range(yard.times)]
+    least = bare_enough(yard)
+    models = [scene_model(yard, t, least) for t in range(yard.times)]
     scenes = [t for t, model in enumerate(models) if model is not None]
     for k, strip in enumerate(yard.strips):
         for t, sections in zip(scenes, sections_of(yard, models, k)[0], strict=True):
