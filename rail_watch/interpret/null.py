@@ -113,7 +113,7 @@ class EmptyLaws:
     odd: tuple[EmptyLaw, EmptyLaw]
     """Where the ground looks little as it usually does, or differently from place to place (half-melted snow, haze)."""
     noisy: float
-    """Scenes whose ground differs more than this from place to place, as `SceneModel.noise` has it, are of that kind."""
+    """Scenes whose ground differs more than this (`SceneModel.noise`) from place to place are of that kind."""
     final: EmptyLaw
     """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
     their series and to control strips: what adapting makes too cautious or too bold on the whole is set right by it."""

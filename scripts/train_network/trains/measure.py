@@ -30,7 +30,7 @@ from rail_watch.interpret.looks import UNLIKE, Looks, judge, refer
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws
 from rail_watch.interpret.segments import segments
-from rail_watch.interpret.strips import MIDDLE_GSD_M
+from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel
 from rail_watch.prepare.zones import local_frame, reproject
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards, read_truth
@@ -46,8 +46,9 @@ BODY = 0.9
 PRIOR_LOOKS, PRIOR_SCALE = 4.0, 1.6
 """The tail of usual ground counts this many looks, of this mean excess, beside those measured."""
 KNOTS = 40
-NEAR_M = 16.0
-"""Trains nearer than this are in the pixels of a track where these are wider than tracks lie apart."""
+NEAR_M, NEAR_COARSE_M = 7.0, 16.0
+"""Trains nearer than this are in the pixels of a track, up to 6 m GSD and beyond; where cars have pixels of their own
+none are."""
 FEWEST = 25
 """Fewer looks give no law."""
 NOISY = 0.1
@@ -110,7 +111,7 @@ class Looked:
 
     def referred(self, laws: EmptyLaws) -> list[Look]:
         """Return the looks with their p-values by these laws, adapted to the series and to its control strips."""
-        _, p_value = refer(laws, self.models, self.statistic, self.metres, self.controls, gsd_m=self.gsd_m)
+        _, p_value = refer(laws, self.models, self.statistic, self.metres, self.controls)
         return [replace(look, p_value=float(p_value[place])) for place, look in self.looks.items()]
 
 
@@ -142,7 +143,7 @@ def _look(
         metres=looks.metres[:, k, t],
         unlike=float(model.gain.min()) < UNLIKE,
         noise=model.noise,
-        shared=labelled.yard.gsd_m > MIDDLE_GSD_M and _train_near(labelled, place),
+        shared=_train_near(labelled, place),
         stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
     )
 
@@ -150,8 +151,9 @@ def _look(
 def _train_near(labelled: LabelledYard, place: tuple[int, int]) -> bool:
     """Whether a train truly stands on another track near this one."""
     k, t = place
-    strips = labelled.yard.strips
-    others = [j for j, strip in enumerate(strips) if j != k and strip.line.distance(strips[k].line) < NEAR_M]
+    strips, gsd_m = labelled.yard.strips, labelled.yard.gsd_m
+    reach = 0.0 if gsd_m <= FINE_GSD_M else NEAR_M if gsd_m <= MIDDLE_GSD_M else NEAR_COARSE_M
+    others = [j for j, strip in enumerate(strips) if j != k and strip.line.distance(strips[k].line) < reach]
     return any(truth.track.trains for j in others if (truth := labelled.of(j, t)) is not None)
 
 
