@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rail_watch.aoi.site import Area, Bridge, Site, Track
+from rail_watch.observe.moving import movement_sentence
 from rail_watch.observe.records import Observation, SceneRecord
 
 
@@ -62,17 +63,25 @@ def text_of(item: Observation, site: Site, *, site_names: Mapping[str, str]) -> 
     """One or two sentences on one observation."""
     names = names_of(site)
     if item.kind in ("train", "train-on-bridge"):
-        place = _inline(names.get(item.track or "", item.track or ""))
-        on = f"is on {place}" if item.kind == "train-on-bridge" else f"stands on {place}"
-        if len(item.tracks) > 1:
-            others = ", ".join(_inline(names.get(t, t)) for t in item.tracks[1:])
-            on += f" (or {others}: this sensor cannot tell them apart)"
-        return f"A train{_cars(item)}, {_length(item)}, {on}{_same(item, site_names)}.{_before(item)}"
+        return _train_text(item, names, site_names)
     assert item.area_m2 is not None
     if item.kind == "cargo":
         place = _inline(names.get(item.apron or "", item.apron or ""))
         return f"A patch of what may be cargo, about {item.area_m2:.0f} m², lies on {place}.{_before(item)}"
     return f"About {item.area_m2:.0f} m² of ground look different from before.{_before(item)}"
+
+
+def _train_text(item: Observation, names: Mapping[str, str], site_names: Mapping[str, str]) -> str:
+    place = _inline(names.get(item.track or "", item.track or ""))
+    on_bridge = item.kind == "train-on-bridge"
+    passing = item.movement is not None and item.movement.moving
+    on = f"is on {place}" if on_bridge or passing else f"stands on {place}"
+    if len(item.tracks) > 1:
+        others = ", ".join(_inline(names.get(t, t)) for t in item.tracks[1:])
+        on += f" (or {others}: this sensor cannot tell them apart)"
+    moved = movement_sentence(item.movement, on_bridge=on_bridge)
+    told = f" {moved}" if moved else ""
+    return f"A train{_cars(item)}, {_length(item)}, {on}{_same(item, site_names)}.{told}{_before(item)}"
 
 
 def _cargo_sentence(items: Sequence[Observation], site: Site) -> str:
