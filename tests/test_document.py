@@ -139,6 +139,7 @@ observations = st.builds(
     same_as_site=maybe() | ids,
     same_as_when=maybe() | times,
     text=texts,
+    area_m2_before_95=maybe() | pairs(lengths),
     movement=maybe() | movements,
 )
 detections = st.builds(

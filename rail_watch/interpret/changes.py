@@ -104,7 +104,7 @@ def _became(solid: NDArray[np.bool_], change: ChangeMap, t: int) -> NDArray[np.b
         was = np.nanmean(change.residual[:t][:, :, out], axis=0)
         left = (change.residual[t:][:, :, out] * was).sum(axis=1) < HALF_WAY * (was**2).sum(axis=0)
         out[out] = left[0] & (left[1:].sum(axis=0) >= MOSTLY * later[out])
-    return out
+    return np.asarray(out)
 
 
 def _as_before(change: ChangeMap, t: int) -> ChangeMap:

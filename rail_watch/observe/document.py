@@ -211,6 +211,7 @@ def _feature(item: Observation, *, simulated: bool) -> dict[str, Any]:
         "cars": [_car(car) for car in item.cars],
         "area_m2": _rounded(item.area_m2, 1),
         "area_m2_95": _pair(item.area_m2_95, 1),
+        "area_m2_before_95": _pair(item.area_m2_before_95, 1),
         "height_m": _rounded(item.height_m, 1),
         **_movement(item.movement),
         "p_value": _p(item.p_value),
@@ -390,5 +391,6 @@ def _observation_from(feature: Mapping[str, Any], *, site: str) -> Observation:
         same_as_site=of.get("same_as_aoi"),
         same_as_when=_maybe_moment(of.get("same_as_datetime")),
         text=of["text"],
+        area_m2_before_95=_two(of.get("area_m2_before_95")),
         movement=_movement_from(of),
     )

@@ -142,6 +142,8 @@ class Observation:
     same_as_site: str | None = None
     same_as_when: datetime | None = None
     text: str = ""
+    area_m2_before_95: tuple[float, float] | None = None
+    """Of the cargo that lay there at the previous clear look, where it is the same heap."""
     movement: Movement | None = None
     """None where the sensor's bands say nothing of it."""
 

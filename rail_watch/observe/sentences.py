@@ -44,10 +44,24 @@ def _before(item: Observation) -> str:
     if item.last_clear_before is None:
         return " No earlier clear look at this place is at hand."
     day = stamp(item.last_clear_before)
+    if item.kind == "cargo" and item.change == "standing":
+        return f" {_growth(item)} since the previous clear look, {day}."
     if item.change == "standing":
         return f" Something alike stood there at the previous clear look, {day}."
     place = "ground" if item.track is None else "track"
     return f" The previous clear look, {day}, showed the {place} empty there."
+
+
+def _growth(item: Observation) -> str:
+    """Say what has become of a heap; that it grew or shrank only where the intervals of its area do not meet."""
+    if item.area_m2_95 is None or item.area_m2_before_95 is None:
+        return "It has lain there"
+    low, high = item.area_m2_before_95
+    if item.area_m2_95[0] > high:
+        return f"It has grown from between {low:.0f} and {high:.0f} m² (95 %)"
+    if item.area_m2_95[1] < low:
+        return f"It has shrunk from between {low:.0f} and {high:.0f} m² (95 %)"
+    return "It has not measurably grown or shrunk"
 
 
 def _same(item: Observation, site_names: Mapping[str, str]) -> str:
@@ -96,6 +110,46 @@ def _cargo_sentence(items: Sequence[Observation], site: Site) -> str:
     return "; ".join(parts) + "."
 
 
+def _gone(scene: SceneRecord, scenes: Sequence[SceneRecord], observations: Sequence[Observation]) -> list[Observation]:
+    """Cargo of the sensor's previous clear look on aprons that this scene shows clearly, and shows no more.
+
+    Heaps too small to be found nine times in ten may merely have been missed, and are passed over.
+    """
+    out: list[Observation] = []
+    kept = {item.same_as for item in observations if item.scene == scene.id and item.kind == "cargo"}
+    here = [item.geometry for item in observations if item.scene == scene.id and item.kind == "cargo"]
+    for look in scene.aprons:
+        if look.visibility != "clear" or look.smallest_detectable_m2 is None:
+            continue
+        earlier = [
+            other
+            for other in scenes
+            if other.sensor == scene.sensor
+            and other.when < scene.when
+            and other.status == "used"
+            and any(one.apron == look.apron and one.visibility == "clear" for one in other.aprons)
+        ]
+        if earlier:
+            before = max(earlier, key=lambda other: other.when).id
+            lay = [o for o in observations if o.scene == before and o.kind == "cargo" and o.apron == look.apron]
+            plain = [o for o in lay if (o.area_m2 or 0.0) >= look.smallest_detectable_m2]
+            out += [o for o in plain if o.id not in kept and not any(o.geometry.intersects(part) for part in here)]
+    return out
+
+
+def _gone_sentence(gone: Sequence[Observation], site: Site) -> str:
+    names = names_of(site)
+    parts = []
+    for apron in dict.fromkeys(item.apron for item in gone):
+        lost = [item for item in gone if item.apron == apron]
+        total = sum(item.area_m2 or 0 for item in lost)
+        pieces = "1 patch" if len(lost) == 1 else f"{len(lost)} patches"
+        since = stamp(max(item.when for item in lost))
+        place = _inline(names.get(apron or "", apron or ""))
+        parts.append(f"{pieces} of what may have been cargo, about {total:.0f} m² in all, seen {since} on {place}")
+    return "; ".join(parts) + (": gone." if len(gone) == 1 else ": all gone.")
+
+
 def _nothing(scene: SceneRecord) -> str:
     seen = [look for look in scene.tracks if look.state == "empty"]
     unknown = [look for look in scene.tracks if look.state == "unknown"]
@@ -136,6 +190,9 @@ def summary_of(site: Site, scenes: Sequence[SceneRecord], observations: Sequence
         cargo = [item for item in here if item.kind == "cargo"]
         if cargo:
             lines.append(head + _cargo_sentence(cargo, site))
+        gone = _gone(scene, scenes, observations)
+        if gone:
+            lines.append(head + _gone_sentence(gone, site))
         changed = [item for item in here if item.kind == "change"]
         if changed:
             total = sum(item.area_m2 or 0 for item in changed)
