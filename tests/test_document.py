@@ -99,6 +99,15 @@ cars = st.builds(
     rec.Car, lengths, lengths, st.tuples(fractions, fractions, fractions), st.sampled_from(("unknown", "locomotive"))
 )
 counts = st.integers(0, 80)
+movements = st.builds(
+    rec.Movement,
+    moving=maybe() | st.booleans(),
+    speed_kmh=maybe() | st.floats(0, 130),
+    speed_kmh_95=maybe() | pairs(st.floats(0, 130)),
+    p_value=p_values,
+    direction=maybe() | st.sampled_from(("forward", "backward")),
+    bound_for=maybe() | st.sampled_from(("north", "south-west")),
+)
 observations = st.builds(
     rec.Observation,
     id=st.text("0123456789abcdef", min_size=16, max_size=16),
@@ -130,6 +139,8 @@ observations = st.builds(
     same_as_site=maybe() | ids,
     same_as_when=maybe() | times,
     text=texts,
+    area_m2_before_95=maybe() | pairs(lengths),
+    movement=maybe() | movements,
 )
 detections = st.builds(
     rec.Detections,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_material import BANDS, GSD_M, LIGHT, STEP_M, Pass, judged, profile, times
+from moving_material import crossing_series, detections_of, told_of
 from simulate_material import BARE, LAT, small_site, small_story
 
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.interpret.band_times import band_times, sentinel_2_times
 from rail_watch.interpret.motion import Motion, deck_noise, motion_on
-from rail_watch.observe.moving import motion_properties, motion_sentence
+from rail_watch.observe.document import dumps, from_document, schema_path, to_document
+from rail_watch.observe.moving import movement_of, movement_sentence
 from rail_watch.simulate.scene import frame_for, season_of, stage
 from rail_watch.simulate.series import take
 from rail_watch.simulate.story import parse_story
@@ -110,18 +115,46 @@ def test_an_empty_deck_and_missing_steps_do_not_break_it() -> None:
 @pytest.mark.parametrize(
     ("motion", "words"),
     [
-        (Motion("moving", -11.0, (-14.0, -8.0), 1e-4, True), "moving west, from the line's last vertex to its first"),
+        (
+            Motion("moving", -11.0, (-14.0, -8.0), 1e-4, True),
+            "moving west, towards the start of its line, at about 40 km/h (95 %: 29 to 50)",
+        ),
         (Motion("moving", 11.0, (8.0, 14.0), 1e-4, False), "which way cannot be told"),
         (Motion("standing", 0.4, (-1.6, 2.5), 0.7, True), "slower than 9 km/h"),
         (Motion("cannot be told", 5.0, (-2.0, 12.0), 0.1, True), "cannot be told"),
     ],
 )
 def test_words_say_what_is_known(motion: Motion, words: str) -> None:
-    assert words in motion_sentence(motion, 78.0)
-    members = motion_properties(motion, 78.0)
-    assert members.keys() == motion_properties(None, 78.0).keys()
-    assert (members["direction"] is None) == (members["bound_for"] is None)
-    assert members["moving"] is {"moving": True, "standing": False}.get(motion.verdict)
+    told = movement_of(motion, 78.0)
+    assert told is not None and words in movement_sentence(told, on_bridge=True)
+    assert (told.direction is None) == (told.bound_for is None)
+    assert told.moving is {"moving": True, "standing": False}.get(motion.verdict)
+    assert (told.speed_kmh is None) == (motion.verdict != "moving")
+    assert (told.speed_kmh_95 is None) == (motion.verdict == "cannot be told")
+
+
+def test_off_bridges_nothing_is_said_where_nothing_could_be_told() -> None:
+    unknown = movement_of(Motion("cannot be told", 5.0, (-2.0, 12.0), 0.1, True), 78.0)
+    assert movement_sentence(unknown, on_bridge=False) == "" == movement_sentence(None, on_bridge=True)
+    assert movement_of(None, 78.0) is None
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_detect_says_how_trains_on_a_rendered_bridge_move(passes: bool, tmp_path: Path) -> None:
+    site, passages = crossing_series(16, tmp_path, bridge=True, speeds=(20.0,) if passes else (0.0,), scenes=10)
+    found = detections_of(site, tmp_path)
+    told = [(p, o.movement) for p, o in ((t.passage, t.found) for t in told_of(passages, found)) if o is not None]
+    assert told and all(movement is not None for _, movement in told)
+    moving = [(p, m) for p, m in told if m is not None and m.moving]
+    assert bool(moving) == passes
+    for passage, movement in moving:
+        assert movement.direction == ("forward" if passage.speed_mps > 0 else "backward")
+        assert movement.speed_kmh_95 is not None and movement.speed_kmh == pytest.approx(72, abs=20)
+        text = next(o.text for o in found.observations if o.scene == passage.scene)
+        assert f"It was moving {movement.bound_for}, towards the" in text
+    document = to_document(found)
+    jsonschema.validate(document, json.loads(schema_path().read_text(encoding="utf-8")))
+    assert dumps(to_document(from_document(document))) == dumps(document)
 
 
 def test_a_passing_train_is_displaced_between_bands_and_only_then() -> None:

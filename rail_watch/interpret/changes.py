@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -20,6 +21,14 @@ from rail_watch.prepare.zones import local_frame, reproject, zones_of
 PIXEL_RATE = 1e-3
 """A pixel counts as changed below this p-value; a patch needs many of them together."""
 LEAST_PIXELS = 9
+MOSTLY = 0.8
+"""Share of looks that makes "always": one in five may be spoilt by weather or a vehicle."""
+LEAST_BEFORE = 2
+"""What looked otherwise at fewer earlier looks, all of them, may have been a vehicle that left."""
+HALF_WAY = 0.5
+"""Nearer to the usual than this share of how the place differed before, and it has left its former state."""
+EDGE_PX = 2
+"""Ground this near to what has been announced is the same change seen a little larger."""
 MOST_PATCHES = 20
 """Only the largest patches of a scene are listed."""
 
@@ -34,7 +43,7 @@ class Patch:
     area_m2: float
     p_value: float
     lasting: bool
-    """Still there at every later look that showed the place, and there was one."""
+    """It stays so at nearly every later look that shows the place, and there is one."""
 
 
 def _solid(change: ChangeMap, t: int) -> NDArray[np.bool_]:
@@ -46,8 +55,10 @@ def _solid(change: ChangeMap, t: int) -> NDArray[np.bool_]:
 def patches_of(change: ChangeMap, stack: Stack, site: Site) -> list[Patch]:
     """List patches of change.
 
-    Where a site has tracks, only what lasts is listed: vehicles, shadows and crops come and go on any ground. A site
-    without tracks lists everything, which is what it is for.
+    Where a site has tracks, only what lasts is listed, and once, at the first look that shows it: vehicles, shadows and
+    crops come and go on any ground, and what has been built is from then on how the place looks. The usual look of the
+    place may be that before the change or that after it, whichever was seen more often; both are told. A site without
+    tracks lists everything, which is what it is for.
     """
     zones = zones_of(site, change.grid)
     judged = zones.site & ~zones.exclude & ~zones.tracks & ~zones.aprons & ~zones.sheds
@@ -57,22 +68,64 @@ def patches_of(change: ChangeMap, stack: Stack, site: Site) -> list[Patch]:
     frame = local_frame(site)
     everything = not (site.tracks or site.bridges)
     found: list[Patch] = []
+    told = np.zeros(solid.shape[1:], dtype=bool)
     for t in range(len(solid)):
         lasts = _lasting(solid, change.seen, t)
-        wanted = solid[t] if everything else solid[t] & lasts & ~_before(solid, t)
-        found += _cut(change, wanted, lasts, t, frame)
+        if everything:
+            found += _cut(change, solid[t], lasts, t, frame)
+            continue
+        new = solid[t] & lasts & _first(solid, change.seen, t) & ~told
+        became = _became(solid, change, t) & judged & ~told
+        patches = _cut(change, _whole(new), lasts, t, frame)
+        if (now_usual := _whole(became)).any():
+            patches += _cut(_as_before(change, t), now_usual, now_usual, t, frame)
+        found += sorted(patches, key=lambda p: -p.area_m2)[:MOST_PATCHES]
+        told |= ndimage.binary_dilation(_whole(new) | now_usual, iterations=EDGE_PX)
     return found
 
 
+def _whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out what is too small for a patch."""
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    return np.asarray(mask & (sizes[labels] >= LEAST_PIXELS))
+
+
+def _became(solid: NDArray[np.bool_], change: ChangeMap, t: int) -> NDArray[np.bool_]:
+    """(row, column) unusual in one way at nearly every look before t, and from t on no longer in that way.
+
+    The new state is then the usual one, or the usual lies between the two where both were seen equally often.
+    """
+    seen = change.seen
+    before, later = seen[:t].sum(axis=0), seen[t + 1 :].sum(axis=0)
+    out = seen[t] & (before >= LEAST_BEFORE) & (later >= 1)
+    out &= (solid[:t] & seen[:t]).sum(axis=0) >= MOSTLY * before
+    if out.any():
+        was = np.nanmean(change.residual[:t][:, :, out], axis=0)
+        left = (change.residual[t:][:, :, out] * was).sum(axis=1) < HALF_WAY * (was**2).sum(axis=0)
+        out[out] = left[0] & (left[1:].sum(axis=0) >= MOSTLY * later[out])
+    return np.asarray(out)
+
+
+def _as_before(change: ChangeMap, t: int) -> ChangeMap:
+    """Return the map with what the looks before t differ by from the usual in place of t's own p-values."""
+    p_value = change.p_value.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        p_value[t] = np.nanmedian(change.p_value[:t], axis=0)
+    return replace(change, p_value=p_value)
+
+
 def _lasting(solid: NDArray[np.bool_], seen: NDArray[np.bool_], t: int) -> NDArray[np.bool_]:
-    """(row, column) changed at every later look that saw the place, of which there was at least one."""
+    """(row, column) changed at nearly every later look that saw the place, of which there was at least one."""
     later_seen = seen[t + 1 :].sum(axis=0)
     later_changed = (solid[t + 1 :] & seen[t + 1 :]).sum(axis=0)
-    return np.asarray((later_seen >= 1) & (later_changed >= 0.8 * later_seen))
+    return np.asarray((later_seen >= 1) & (later_changed >= MOSTLY * later_seen))
 
 
-def _before(solid: NDArray[np.bool_], t: int) -> NDArray[np.bool_]:
-    return np.asarray(solid[:t].any(axis=0)) if t else np.zeros(solid.shape[1:], dtype=bool)
+def _first(solid: NDArray[np.bool_], seen: NDArray[np.bool_], t: int) -> NDArray[np.bool_]:
+    """(row, column) looked as usual at every look before t, of which there was at least one."""
+    return np.asarray(seen[:t].any(axis=0) & ~solid[:t].any(axis=0))
 
 
 def _cut(change: ChangeMap, wanted: NDArray[np.bool_], lasts: NDArray[np.bool_], t: int, frame: str) -> list[Patch]:

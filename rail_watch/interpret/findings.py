@@ -17,8 +17,10 @@ from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.controls import controls_of
+from rail_watch.interpret.deck import motions_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
+from rail_watch.interpret.motion import Motion
 from rail_watch.interpret.radar import RadarFindings, activity_of
 from rail_watch.interpret.rounds import solve
 from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
@@ -51,6 +53,12 @@ class Findings:
     """(T,) what hid most of the rest of the site, in words."""
     radar: RadarFindings | None = None
     """What radar says of the yard as a whole; of single tracks it says nothing."""
+    motions: tuple[Motion | None, ...] = ()
+    """How each of `trains` moves; None where the sensor's bands cannot tell."""
+
+    def motion_of(self, train: Train) -> Motion | None:
+        """How one of `trains` moves."""
+        return dict(zip(self.trains, self.motions, strict=False)).get(train)
 
     def tracks_of(self, train: Train, *, gsd_m: float) -> tuple[str, ...]:
         """Ids of the tracks the train may stand on: its own first, then those the pixels cannot tell from it."""
@@ -74,12 +82,14 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
     strips = make_strips(stack, site)
     looks: Looks | None = None
     trains: list[Train] = []
+    motions: tuple[Motion | None, ...] = ()
     shortest = np.full((len(strips), len(stack.scenes)), np.nan)
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
         looks = judge(yard, models, controls_of(stack, site, radiometry))
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
+        motions = motions_of(yard, models, stack.scenes, trains)
         if limits:
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     blocked = zones.tracks | zones.sheds | zones.exclude
@@ -93,6 +103,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
         strips=strips,
         looks=looks,
         trains=tuple(trains),
+        motions=motions,
         limits_m=shortest,
         aprons=tuple(aprons),
         patches=tuple(patches),

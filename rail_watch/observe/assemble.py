@@ -22,6 +22,7 @@ from rail_watch.interpret.radar import in_words, track_reason
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
+from rail_watch.observe.moving import movement_of
 from rail_watch.observe.records import ApronLook, Car, Kind, Observation, SceneRecord, TrackLook, Visibility
 from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
@@ -219,6 +220,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
     ref = judged.stack.scenes[train.scene]
     half = 1.96 * train.sigma_m
     count = train.count
+    middle = int(np.clip(0.5 * (train.start_m + train.end_m) / strip.step_m, 0, len(strip.heading_deg) - 1))
     return Observation(
         id=observation_id("train", site.id, ref.id, strip.track, train.start_m, train.end_m),
         kind="train-on-bridge" if strip.is_bridge else "train",
@@ -246,6 +248,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
         first_seen=ref.when,
         same_as=None,
         same_as_p=None,
+        movement=movement_of(judged.findings.motion_of(train), float(strip.heading_deg[middle])),
     )
 
 

@@ -19,7 +19,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.polygon import orient
 
 from rail_watch.errors import BadInput
-from rail_watch.observe.records import ApronLook, Car, Detections, Observation, SceneRecord, TrackLook
+from rail_watch.observe.records import ApronLook, Car, Detections, Movement, Observation, SceneRecord, TrackLook
 
 SCHEMA = "rail-watch/detections/1"
 SET_SCHEMA = "rail-watch/detections-set/1"
@@ -176,6 +176,17 @@ def _car(car: Car) -> dict[str, Any]:
     }
 
 
+def _movement(of: Movement | None) -> dict[str, Any]:
+    return {
+        "moving": None if of is None else of.moving,
+        "moving_p_value": None if of is None else _p(of.p_value),
+        "speed_kmh": None if of is None else _rounded(of.speed_kmh, 1),
+        "speed_kmh_95": None if of is None else _pair(of.speed_kmh_95, 1),
+        "direction": None if of is None else of.direction,
+        "bound_for": None if of is None else of.bound_for,
+    }
+
+
 def _features(detections: Detections) -> list[dict[str, Any]]:
     simulated = {scene.id: scene.simulated for scene in detections.scenes}
     return [_feature(item, simulated=simulated.get(item.scene, False)) for item in detections.observations]
@@ -200,7 +211,9 @@ def _feature(item: Observation, *, simulated: bool) -> dict[str, Any]:
         "cars": [_car(car) for car in item.cars],
         "area_m2": _rounded(item.area_m2, 1),
         "area_m2_95": _pair(item.area_m2_95, 1),
+        "area_m2_before_95": _pair(item.area_m2_before_95, 1),
         "height_m": _rounded(item.height_m, 1),
+        **_movement(item.movement),
         "p_value": _p(item.p_value),
         "likelihood": item.likelihood,
         "change": item.change,
@@ -331,6 +344,20 @@ def _car_from(of: Mapping[str, Any]) -> Car:
     return Car(of["start_m"], of["end_m"], (red, green, blue), of["kind"])
 
 
+def _movement_from(of: Mapping[str, Any]) -> Movement | None:
+    p_value = of.get("moving_p_value")
+    if p_value is None:
+        return None
+    return Movement(
+        moving=of.get("moving"),
+        speed_kmh=of.get("speed_kmh"),
+        speed_kmh_95=_two(of.get("speed_kmh_95")),
+        p_value=p_value,
+        direction=of.get("direction"),
+        bound_for=of.get("bound_for"),
+    )
+
+
 def _observation_from(feature: Mapping[str, Any], *, site: str) -> Observation:
     of = feature["properties"]
     cars = of["railcars_95"]
@@ -364,4 +391,6 @@ def _observation_from(feature: Mapping[str, Any], *, site: str) -> Observation:
         same_as_site=of.get("same_as_aoi"),
         same_as_when=_maybe_moment(of.get("same_as_datetime")),
         text=of["text"],
+        area_m2_before_95=_two(of.get("area_m2_before_95")),
+        movement=_movement_from(of),
     )

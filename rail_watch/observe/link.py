@@ -17,6 +17,9 @@ SAME_TRAIN_P = 0.05
 SAME_PLACE = 0.6
 """Overlap (intersection over union) from which something counts as standing where it stood."""
 
+SAME_PILE = 0.3
+"""Share of the smaller outline from which two heaps on an apron are one that has grown or shrunk."""
+
 Seen = tuple[Observation, Signature | None]
 
 
@@ -27,6 +30,12 @@ def overlap(a: Observation, b: Observation) -> float:
         return max(shared, 0.0) / (max(a.end_m, b.end_m) - min(a.start_m, b.start_m))
     union = a.geometry.union(b.geometry).area
     return float(a.geometry.intersection(b.geometry).area / union) if union else 0.0
+
+
+def shared_ground(a: Observation, b: Observation) -> float:
+    """Share of the smaller outline that lies on the other."""
+    smaller = min(a.geometry.area, b.geometry.area)
+    return float(a.geometry.intersection(b.geometry).area / smaller) if smaller else 0.0
 
 
 def _last_clear(item: Observation, scenes: Sequence[SceneRecord]) -> SceneRecord | None:
@@ -50,15 +59,16 @@ def _last_clear(item: Observation, scenes: Sequence[SceneRecord]) -> SceneRecord
 
 def _standing(item: Observation, before: SceneRecord, earlier: Sequence[Seen]) -> Seen | None:
     """Return what stood in the same place at the previous clear look."""
+    measured, least = (shared_ground, SAME_PILE) if item.kind == "cargo" else (overlap, SAME_PLACE)
     candidates = [
-        (overlap(item, other), other.id, seen)
+        (measured(item, other), other.id, seen)
         for seen in earlier
         if (other := seen[0]).scene == before.id
         and other.kind == item.kind
         and (other.track, other.apron) == (item.track, item.apron)
     ]
     best = max(candidates, key=lambda c: c[:2], default=None)
-    return best[2] if best is not None and best[0] >= SAME_PLACE else None
+    return best[2] if best is not None and best[0] >= least else None
 
 
 def _same_train(
@@ -134,4 +144,7 @@ def _placed(
         last_clear_before=before.when,
         first_seen=first_seen.get(other.id, other.when),
         same_as=same,
+        same_as_site=None if same is None else other.site,
+        same_as_when=None if same is None else other.when,
+        area_m2_before_95=other.area_m2_95 if item.kind == "cargo" else None,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rail_watch.interpret.motion import Motion
+from rail_watch.observe.records import Movement
 
 COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
+KMH = 3.6
 
 
 def bound_for(motion: Motion, heading_deg: float) -> str | None:
@@ -17,40 +17,48 @@ def bound_for(motion: Motion, heading_deg: float) -> str | None:
     return COMPASS[round(turned / 45) % 8]
 
 
-def motion_properties(motion: Motion | None, heading_deg: float) -> dict[str, Any]:
-    """Return the members `moving`, `speed_mps`, `speed_mps_95`, `moving_p_value`, `direction` and `bound_for`.
+def movement_of(motion: Motion | None, heading_deg: float) -> Movement | None:
+    """Return what is said of a train's motion.
 
-    All null where nothing can be said. `moving` is true, false or null (cannot be told); the speed has a sign (positive
-    from the line's first vertex to its last) only with a `direction`.
+    A speed only where it moves, and an interval only where it is known to move or to stand: where it cannot be told,
+    the most likely speed is no finding. Speeds have no sign; the direction stands beside them where it is known.
+
+    Parameters
+    ----------
+    motion : as measured, None where it was not.
+    heading_deg : the line's own direction at the train, clockwise from north.
     """
     if motion is None:
-        return dict.fromkeys(("moving", "speed_mps", "speed_mps_95", "moving_p_value", "direction", "bound_for"))
-    low, high = (round(v, 1) + 0.0 for v in motion.speed_mps_95)
-    return {
-        "moving": {"moving": True, "standing": False}.get(motion.verdict),
-        "speed_mps": motion.speed_mps,
-        "speed_mps_95": [low, high],
-        "moving_p_value": float(f"{motion.p_value:.4g}"),
-        "direction": motion.direction,
-        "bound_for": bound_for(motion, heading_deg),
-    }
+        return None
+    low, high = sorted(abs(v) * KMH for v in motion.speed_mps_95)
+    moving = {"moving": True, "standing": False}.get(motion.verdict)
+    return Movement(
+        moving=moving,
+        speed_kmh=abs(motion.speed_mps) * KMH if moving else None,
+        speed_kmh_95=None if moving is None else (low if moving else 0.0, high),
+        p_value=motion.p_value,
+        direction=motion.direction,
+        bound_for=bound_for(motion, heading_deg),
+    )
 
 
-def motion_sentence(motion: Motion | None, heading_deg: float) -> str:
-    """Return one sentence for the observation's text, empty where nothing was looked for."""
-    if motion is None:
+def movement_sentence(movement: Movement | None, *, on_bridge: bool) -> str:
+    """Return one sentence for the observation's text, empty where there is nothing to say.
+
+    On a bridge trains pass, so that nothing could be told is said too; elsewhere they stand unless something is found.
+    """
+    if movement is None:
         return ""
-    low, high = (abs(v) * 3.6 for v in sorted(motion.speed_mps_95, key=abs))
-    if motion.verdict == "standing":
+    if movement.moving is None or movement.speed_kmh_95 is None:
+        return "Whether it moved cannot be told from the delays between the bands." if on_bridge else ""
+    low, high = movement.speed_kmh_95
+    if not movement.moving or movement.speed_kmh is None:
         return f"It stood, or moved slower than {high:.0f} km/h (95 %)."
-    if motion.verdict == "cannot be told":
-        return "Whether it moved cannot be told from the delays between the bands."
-    pace = f"{abs(motion.speed_mps) * 3.6:.0f} km/h (95 %: {low:.0f} to {high:.0f})"
-    where = bound_for(motion, heading_deg)
-    if where is None:
-        return f"It was moving at about {pace}; which way cannot be told, as the detector that saw it is not known."
-    along = "first vertex to its last" if motion.direction == "forward" else "last vertex to its first"
-    return f"It was moving {where}, from the line's {along}, at about {pace}."
+    pace = f"at about {movement.speed_kmh:.0f} km/h (95 %: {low:.0f} to {high:.0f})"
+    if movement.bound_for is None:
+        return f"It was moving {pace}; which way cannot be told, as the detector that saw it is not known."
+    end = "end" if movement.direction == "forward" else "start"
+    return f"It was moving {movement.bound_for}, towards the {end} of its line, {pace}."
 
 
-__all__ = ["bound_for", "motion_properties", "motion_sentence"]
+__all__ = ["bound_for", "movement_of", "movement_sentence"]

@@ -86,6 +86,24 @@ class Car:
 
 
 @dataclass(frozen=True)
+class Movement:
+    """How a train moved when a scene was taken, told from the delays between its bands."""
+
+    moving: bool | None
+    """None: looked for, and cannot be told."""
+    speed_kmh: float | None
+    """Without a sign; None unless it moved."""
+    speed_kmh_95: tuple[float, float] | None
+    """None where it cannot be told whether it moved."""
+    p_value: float
+    """Probability that a standing train looks like this or more so."""
+    direction: Literal["forward", "backward"] | None
+    """Forward is from the line's first vertex to its last. None: not known, or not moving."""
+    bound_for: str | None
+    """The same as a point of the compass."""
+
+
+@dataclass(frozen=True)
 class Observation:
     """One thing seen in one scene."""
 
@@ -124,6 +142,10 @@ class Observation:
     same_as_site: str | None = None
     same_as_when: datetime | None = None
     text: str = ""
+    area_m2_before_95: tuple[float, float] | None = None
+    """Of the cargo that lay there at the previous clear look, where it is the same heap."""
+    movement: Movement | None = None
+    """None where the sensor's bands say nothing of it."""
 
 
 @dataclass(frozen=True)
