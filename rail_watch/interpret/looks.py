@@ -21,7 +21,7 @@ BESIDE_M, BESIDE_GSDS = 6.5, 1.6
 UNLIKE = 0.25
 """Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
 ALIKE = 0.25
-"""How far control strips stand for tracks: a little. Other ground holds more than a track does (lorries, bushes, edges of
+"""How far control strips stand for tracks: a little. Other ground holds more than a track (lorries, bushes, edges of
 fields, shadows of trees), and the network has learnt what tracks look like, not what other ground does."""
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
