@@ -45,7 +45,7 @@ def _network(rng: np.random.Generator, *, series: bool) -> Network:
     def numbers(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float32)
 
-    layer = SeriesLayer(numbers(4, 2), numbers(4, 2), numbers(13, 4), numbers(4))
+    layer = SeriesLayer(0.1 * numbers(4, 2), 0.1 * numbers(4, 2), numbers(13, 4), numbers(4))
     return Network(
         read=numbers(6, 4),
         read_bias=numbers(4),

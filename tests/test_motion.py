@@ -149,7 +149,8 @@ def test_detect_says_how_trains_on_a_rendered_bridge_move(passes: bool, tmp_path
     assert bool(moving) == passes
     for passage, movement in moving:
         assert movement.direction == ("forward" if passage.speed_mps > 0 else "backward")
-        assert movement.speed_kmh_95 is not None and movement.speed_kmh == pytest.approx(72, abs=20)
+        assert movement.speed_kmh_95 is not None and movement.speed_kmh is not None
+        assert movement.speed_kmh_95[0] <= 72 <= movement.speed_kmh_95[1]
         text = next(o.text for o in found.observations if o.scene == passage.scene)
         assert f"It was moving {movement.bound_for}, towards the" in text
     document = to_document(found)

@@ -179,7 +179,7 @@ def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
 
 
-@pytest.mark.parametrize("power", [0.6, 1.0, 1.8])
+@pytest.mark.parametrize("power", [1.2, 1.8])
 def test_the_final_law_makes_p_values_even(power: float) -> None:
     rng = np.random.default_rng(12)
     raw = rng.random(3000) ** power
@@ -189,6 +189,8 @@ def test_the_final_law_makes_p_values_even(power: float) -> None:
     fresh = laws.settled(rng.random(3000) ** power)
     for level in (0.01, 0.05, 0.3):
         assert np.mean(fresh < level) == pytest.approx(level, abs=6 * np.sqrt(level / 3000))
+    # It never makes a look more of a finding than it was.
+    assert (laws.settled(raw) >= raw).all()
     assert np.isnan(laws.settled(np.array([np.nan]))).all()
     assert np.allclose(NOTHING_KNOWN.settled(raw), raw)
 

@@ -14,15 +14,16 @@ from rail_watch.interpret.controls import Controls
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws, raised
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
+from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
 BESIDE_M, BESIDE_GSDS = 6.5, 1.6
 """A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
 UNLIKE = 0.25
 """Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
-ALIKE = 0.25
-"""How far control strips stand for tracks: a little. Other ground holds more than a track (lorries, bushes, edges of
-fields, shadows of trees), and the network has learnt what tracks look like, not what other ground does."""
+ALIKE_RESOLVED, ALIKE_MIXED = 0.25, 1.0
+"""How far control strips stand for tracks. Where a track has pixels of its own, a little: other ground holds more than a
+track (lorries, bushes, shadows of trees). Where pixels mix track and surroundings, wholly."""
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
 
@@ -62,7 +63,7 @@ class Looks:
     def threshold(self, k: int, t: int, rate: float) -> float:
         """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""
         parts = int(np.isfinite(self.statistic[:, k, t]).sum())
-        raw = float(np.exp(-self.known.final.threshold(rate, 1.0)))
+        raw = min(float(np.exp(-self.known.final.threshold(rate, 1.0))), rate)
         return self.laws[t][0].threshold(1 - (1 - raw) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
 
 
@@ -97,6 +98,8 @@ def _laws(
     statistic: NDArray[np.float64],
     metres: NDArray[np.float64],
     controls: Controls | None,
+    *,
+    alike: float,
 ) -> list[tuple[EmptyLaw, EmptyLaw]]:
     """[scene] the laws that hold there: of usual ground as the series shows them, and never below the controls'."""
     odd = np.array([m is None or float(m.gain.min()) < UNLIKE or m.noise > known.noisy for m in models])
@@ -111,7 +114,7 @@ def _laws(
             same = np.broadcast_to(odd == strange, controls.statistic.shape).ravel()
             here = np.broadcast_to(np.arange(len(odd)) == t, controls.statistic.shape).ravel()[same]
             asked = controls.statistic.ravel()[same], controls.metres.ravel()[same]
-            first, second = raised(first, *asked, here, alike=ALIKE), raised(second, *asked, here, alike=ALIKE)
+            first, second = raised(first, *asked, here, alike=alike), raised(second, *asked, here, alike=alike)
         laws.append((first, second))
     return laws
 
@@ -122,9 +125,12 @@ def refer(
     statistic: NDArray[np.float64],
     metres: NDArray[np.float64],
     controls: Controls | None,
+    *,
+    gsd_m: float,
 ) -> tuple[list[tuple[EmptyLaw, EmptyLaw]], NDArray[np.float64]]:
     """[scene] laws that hold there, and (K, T) p-values. statistic, metres: (2, K, T) as in `Looks`."""
-    laws = _laws(known, models, statistic, metres, controls)
+    alike = ALIKE_RESOLVED if gsd_m <= MIDDLE_GSD_M else ALIKE_MIXED
+    laws = _laws(known, models, statistic, metres, controls, alike=alike)
     single = np.full(statistic.shape, np.nan)
     for t, pair in enumerate(laws):
         for part, law in enumerate(pair):
@@ -165,7 +171,7 @@ def judge(
                 metres[part, k, t] = where.sum() * strip.step_m
                 statistic[part, k, t] = window_statistic(yard.score[k][t], where, strip.step_m, gsd_m=yard.gsd_m)
     known = load_laws(network_class(yard.gsd_m)) if known is None else known
-    laws, p_value = refer(known, models, statistic, metres, controls)
+    laws, p_value = refer(known, models, statistic, metres, controls, gsd_m=yard.gsd_m)
     reason = [
         [None if fraction[k, t] > 0.995 else _reason(yard, k, t) for t in range(yard.times)] for k in range(shape[0])
     ]

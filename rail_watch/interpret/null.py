@@ -116,13 +116,13 @@ class EmptyLaws:
     """Scenes whose ground differs more than this (`SceneModel.noise`) from place to place are of that kind."""
     final: EmptyLaw
     """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
-    their series and to control strips: what adapting makes too cautious or too bold on the whole is set right by it."""
+    their series and to control strips: what adapting makes too bold on the whole is set right by it."""
 
     def settled(self, p_value: Array) -> Array:
-        """Return p-values as the final law has them; NaN stays NaN."""
+        """Return p-values as the final law has them where it is the more cautious; NaN stays NaN."""
         with np.errstate(divide="ignore"):
             logs = -np.log(np.maximum(p_value, 1e-300))
-        return self.final.p_value(logs, np.ones(np.shape(logs)))
+        return np.maximum(self.final.p_value(logs, np.ones(np.shape(logs))), p_value)
 
 
 @cache

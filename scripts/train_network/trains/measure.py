@@ -111,7 +111,7 @@ class Looked:
 
     def referred(self, laws: EmptyLaws) -> list[Look]:
         """Return the looks with their p-values by these laws, adapted to the series and to its control strips."""
-        _, p_value = refer(laws, self.models, self.statistic, self.metres, self.controls)
+        _, p_value = refer(laws, self.models, self.statistic, self.metres, self.controls, gsd_m=self.gsd_m)
         return [replace(look, p_value=float(p_value[place])) for place, look in self.looks.items()]
 
 
