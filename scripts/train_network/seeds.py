@@ -10,7 +10,7 @@ from rail_watch.errors import BadInput
 
 GSD_M = {"fine": 0.5, "middle": 3.0, "coarse": 10.0}
 """What series of each class of GSD are drawn at."""
-RENDERERS = ("other", "simulator", "third")
+RENDERERS = ("other", "simulator")
 """tests/other_renderer, and the package's own simulator."""
 REPORTING = 100
 """Seeds from here on are for reporting figures: nothing here draws or reads them."""
