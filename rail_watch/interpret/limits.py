@@ -118,7 +118,7 @@ def _insertions(
     ends = np.cumsum([len(i) for i in index])
     network = load_network(network_class(yard.gsd_m))
     # A train put where no other stands has the evidence of its whole group of tracks.
-    said = 0 if yard.gsd_m <= FINE_GSD_M else 1
+    said = 1 if network.series and yard.gsd_m > FINE_GSD_M else 0
     statistics = []
     for part in (slice(a, b) for a, b in zip(ends - [len(i) for i in index], ends, strict=True)):
         states = [state[:, steps[part]] for state in series.states]

@@ -21,8 +21,8 @@ BESIDE_M, BESIDE_GSDS = 6.5, 1.6
 """A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
 UNLIKE = 0.25
 """Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
-ALIKE_RESOLVED, ALIKE_MIXED = 0.25, 1.0
-"""How far control strips stand for tracks. Where a track has pixels of its own, a little: other ground holds more than
+ALIKE_RESOLVED, ALIKE_MIXED = 0.5, 1.0
+"""How far control strips stand for tracks. Where a track has pixels of its own, by half: other ground holds more than
 a track (lorries, bushes, shadows of trees). Where pixels mix track and surroundings, wholly."""
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""

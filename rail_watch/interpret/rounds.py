@@ -26,7 +26,8 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
         if judged:
             odds, _ = apply_network(network, *sections_of(yard, models, k))
             yard.score[k][judged], yard.other[k][judged] = odds[..., 0], odds[..., 1]
-    if yard.gsd_m > FINE_GSD_M:
+    # Weights that compare scenes have learnt the evidence of groups of tracks too.
+    if network.series and yard.gsd_m > FINE_GSD_M:
         share_evidence(yard)
     for k, strip in enumerate(yard.strips):
         yard.occupied[k][:] = False
