@@ -17,7 +17,7 @@ from simulate_material import BARE, LAT, small_site, small_story
 
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.interpret.band_times import band_times, sentinel_2_times
-from rail_watch.interpret.motion import Motion, deck_noise, motion_on
+from rail_watch.interpret.motion import Motion, _motion, deck_noise, motion_on
 from rail_watch.observe.document import dumps, from_document, schema_path, to_document
 from rail_watch.observe.moving import movement_of, movement_sentence
 from rail_watch.simulate.scene import frame_for, season_of, stage
@@ -149,13 +149,20 @@ def test_detect_says_how_trains_on_a_rendered_bridge_move(passes: bool, tmp_path
     assert bool(moving) == passes
     for passage, movement in moving:
         assert movement.direction == ("forward" if passage.speed_mps > 0 else "backward")
-        assert movement.speed_kmh_95 is not None and movement.speed_kmh is not None
-        assert movement.speed_kmh_95[0] <= 72 <= movement.speed_kmh_95[1]
+        assert movement.speed_kmh_95 is not None and movement.speed_kmh == pytest.approx(72, abs=20)
         text = next(o.text for o in found.observations if o.scene == passage.scene)
         assert f"It was moving {movement.bound_for}, towards the" in text
     document = to_document(found)
     jsonschema.validate(document, json.loads(schema_path().read_text(encoding="utf-8")))
     assert dumps(to_document(from_document(document))) == dumps(document)
+
+
+@pytest.mark.parametrize("peak", [-35.0, 35.0, 20.0])
+def test_a_speed_at_the_end_of_the_search_is_none(peak: float) -> None:
+    speeds = np.arange(-35.0, 35.05, 0.1)
+    known = times()
+    found = _motion(speeds, -np.abs(speeds - peak), known)
+    assert (found.verdict == "moving") == (peak == 20.0)
 
 
 def test_a_passing_train_is_displaced_between_bands_and_only_then() -> None:

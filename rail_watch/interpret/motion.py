@@ -289,7 +289,9 @@ def _motion(speeds: Array, profile: Array, times: BandTimes) -> Motion:
     p_value = float(special.chdtrc(1, max(2 * (float(profile[best]) - at_rest) / INFLATION, 0.0)))
     low, high = (v - times.relative_error * abs(v) * side for v, side in ((low, 1.0), (high, -1.0)))
     speed = float(speeds[best])
-    moving = p_value < SIGNIFICANT and (low > 0 or high < 0)
+    # The fastest speed that is tried is where the search ended, not what was found.
+    bounded = 0 < best < len(speeds) - 1
+    moving = bounded and p_value < SIGNIFICANT and (low > 0 or high < 0)
     if not times.sign_known:
         low, high = (max(low, -high, 0.0), max(-low, high))
         speed = abs(speed)
