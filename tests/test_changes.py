@@ -56,3 +56,11 @@ def test_what_comes_and_goes_is_not_announced(during: tuple[int, int]) -> None:
     pixels = _scenes(10)
     pixels[slice(*during), :, *GRAVEL] *= 1.6
     assert _patches(pixels) == []
+
+
+def test_a_season_that_ends_is_no_change_of_every_place() -> None:
+    pixels = _scenes(10)
+    winter = np.random.default_rng(8).random(SHAPE) < 0.15
+    winter = np.kron(winter[::6, ::6], np.ones((6, 6), bool))[: SHAPE[0], : SHAPE[1]]
+    pixels[:3] *= np.where(winter, 1.6, 1.0)
+    assert _patches(pixels) == []

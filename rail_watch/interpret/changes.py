@@ -25,6 +25,9 @@ MOSTLY = 0.8
 """Share of looks that makes "always": one in five may be spoilt by weather or a vehicle."""
 LEAST_BEFORE = 2
 """What looked otherwise at fewer earlier looks, all of them, may have been a vehicle that left."""
+MOST_AT_ONCE = 0.1
+"""A look in which more of the judged ground is unusual (bare trees, wet fields) says nothing of what changed at a place
+afterwards: the season did."""
 HALF_WAY = 0.5
 """Nearer to the usual than this share of how the place differed before, and it has left its former state."""
 EDGE_PX = 2
@@ -69,13 +72,15 @@ def patches_of(change: ChangeMap, stack: Stack, site: Site) -> list[Patch]:
     everything = not (site.tracks or site.bridges)
     found: list[Patch] = []
     told = np.zeros(solid.shape[1:], dtype=bool)
+    share = solid.sum(axis=(1, 2)) / np.maximum((change.seen & judged).sum(axis=(1, 2)), 1)
+    plain = change.seen & (share <= MOST_AT_ONCE)[:, None, None]
     for t in range(len(solid)):
         lasts = _lasting(solid, change.seen, t)
         if everything:
             found += _cut(change, solid[t], lasts, t, frame)
             continue
         new = solid[t] & lasts & _first(solid, change.seen, t) & ~told
-        became = _became(solid, change, t) & judged & ~told
+        became = _became(solid, change, plain, t) & judged & ~told
         patches = _cut(change, _whole(new), lasts, t, frame)
         if (now_usual := _whole(became)).any():
             patches += _cut(_as_before(change, t), now_usual, now_usual, t, frame)
@@ -91,15 +96,16 @@ def _whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask & (sizes[labels] >= LEAST_PIXELS))
 
 
-def _became(solid: NDArray[np.bool_], change: ChangeMap, t: int) -> NDArray[np.bool_]:
+def _became(solid: NDArray[np.bool_], change: ChangeMap, plain: NDArray[np.bool_], t: int) -> NDArray[np.bool_]:
     """(row, column) unusual in one way at nearly every look before t, and from t on no longer in that way.
 
-    The new state is then the usual one, or the usual lies between the two where both were seen equally often.
+    The new state is then the usual one, or the usual lies between the two where both were seen equally often. Looks
+    before t count where they are `plain`: (T, row, column) seen in a picture that is not unusual as a whole.
     """
     seen = change.seen
-    before, later = seen[:t].sum(axis=0), seen[t + 1 :].sum(axis=0)
+    before, later = plain[:t].sum(axis=0), seen[t + 1 :].sum(axis=0)
     out = seen[t] & (before >= LEAST_BEFORE) & (later >= 1)
-    out &= (solid[:t] & seen[:t]).sum(axis=0) >= MOSTLY * before
+    out &= (solid[:t] & plain[:t]).sum(axis=0) >= MOSTLY * before
     if out.any():
         was = np.nanmean(change.residual[:t][:, :, out], axis=0)
         left = (change.residual[t:][:, :, out] * was).sum(axis=1) < HALF_WAY * (was**2).sum(axis=0)
