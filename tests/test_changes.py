@@ -10,7 +10,7 @@ from rail_watch.change.measure import measure
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.prepare.zones import zones_of
 from tests.align_material import texture
-from tests.stack_material import box, site_of, stack_of
+from tests.stack_material import site_of, stack_of
 
 GSD_M, SHAPE = 3.0, (80, 90)
 GRAVEL = (slice(45, 57), slice(20, 44))
@@ -41,18 +41,6 @@ def test_new_gravel_is_announced_once_and_then_is_the_baseline(since: int) -> No
     assert [patch.scene for patch in patches] == [since]
     assert patches[0].lasting and patches[0].p_value < 1e-4
     assert patches[0].area_m2 == pytest.approx(GRAVEL_M2, rel=0.15)
-
-
-@pytest.mark.parametrize("since", [3, 7])
-def test_new_gravel_on_a_track_is_announced_and_a_train_that_stays_is_not(since: int) -> None:
-    pixels = _scenes(10)
-    pixels[since:, :, 18:23, 20:60] *= 1.6
-    stack = stack_of(pixels, gsd_m=GSD_M)
-    site = site_of(SHAPE, gsd_m=GSD_M, tracks=(((20.0, 3.0), (20.0, 86.0)),))
-    change = measure(stack, zones_of(site, stack.grid))
-    assert [patch.scene for patch in patches_of(change, stack, site)] == [since]
-    under = [(t, box((17.5, 22.5), (19.5, 59.5), gsd_m=GSD_M)) for t in range(since, 10)]
-    assert patches_of(change, stack, site, trains=under) == []
 
 
 @pytest.mark.parametrize("since", [3, 6])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.change.measure import ChangeMap
 from rail_watch.grid import WGS84
 from rail_watch.prepare.stack import Stack
-from rail_watch.prepare.zones import local_frame, mask_of, reproject, zones_of
+from rail_watch.prepare.zones import local_frame, reproject, zones_of
 
 PIXEL_RATE = 1e-3
 """A pixel counts as changed below this p-value; a patch needs many of them together."""
@@ -33,8 +32,6 @@ HALF_WAY = 0.5
 """Nearer to the usual than this share of how the place differed before, and it has left its former state."""
 EDGE_PX = 2
 """Ground this near to what has been announced is the same change seen a little larger."""
-BESIDE_M = 2.5
-"""Ground this near to a train is under its blur, its lean or the thick of its shadow."""
 MOST_PATCHES = 20
 """Only the largest patches of a scene are listed."""
 
@@ -58,57 +55,38 @@ def _solid(change: ChangeMap, t: int) -> NDArray[np.bool_]:
     return np.asarray((dense > 0.5) & flagged)
 
 
-def patches_of(
-    change: ChangeMap, stack: Stack, site: Site, *, trains: Sequence[tuple[int, Polygon]] = ()
-) -> list[Patch]:
+def patches_of(change: ChangeMap, stack: Stack, site: Site) -> list[Patch]:
     """List patches of change.
 
     Where a site has tracks, only what lasts is listed, and once, at the first look that shows it: vehicles, shadows and
     crops come and go on any ground, and what has been built is from then on how the place looks. The usual look of the
     place may be that before the change or that after it, whichever was seen more often; both are told. A site without
     tracks lists everything, which is what it is for.
-
-    Tracks are judged too (new gravel, a canopy), where no train was found on them.
-
-    Parameters
-    ----------
-    trains : scene and outline, lon/lat, of every train found: what lies under one was not seen.
     """
     zones = zones_of(site, change.grid)
-    judged = zones.site & ~zones.exclude & ~zones.aprons & ~zones.sheds
-    seen = change.seen & ~_under(trains, change, local_frame(site))
-    solid = np.stack([_solid(change, t) & judged for t in range(len(change.p_value))]) & seen
+    judged = zones.site & ~zones.exclude & ~zones.tracks & ~zones.aprons & ~zones.sheds
+    solid = np.stack([_solid(change, t) & judged for t in range(len(change.p_value))])
     if solid.shape[0] < 2:
         return []
     frame = local_frame(site)
     everything = not (site.tracks or site.bridges)
     found: list[Patch] = []
     told = np.zeros(solid.shape[1:], dtype=bool)
-    ground = seen & judged & ~zones.tracks
-    share = (solid & ground).sum(axis=(1, 2)) / np.maximum(ground.sum(axis=(1, 2)), 1)
-    plain = seen & (share <= MOST_AT_ONCE)[:, None, None]
+    share = solid.sum(axis=(1, 2)) / np.maximum((change.seen & judged).sum(axis=(1, 2)), 1)
+    plain = change.seen & (share <= MOST_AT_ONCE)[:, None, None]
     for t in range(len(solid)):
-        lasts = _lasting(solid, seen, t)
+        lasts = _lasting(solid, change.seen, t)
         if everything:
             found += _cut(change, solid[t], lasts, t, frame)
             continue
-        new = solid[t] & lasts & _first(solid, seen, t) & ~told
-        became = _became(solid, change, (seen, plain), t) & judged & ~told
+        new = solid[t] & lasts & _first(solid, change.seen, t) & ~told
+        became = _became(solid, change, plain, t) & judged & ~told
         patches = _cut(change, _whole(new), lasts, t, frame)
         if (now_usual := _whole(became)).any():
             patches += _cut(_as_before(change, t), now_usual, now_usual, t, frame)
         found += sorted(patches, key=lambda p: -p.area_m2)[:MOST_PATCHES]
         told |= ndimage.binary_dilation(_whole(new) | now_usual, iterations=EDGE_PX)
     return found
-
-
-def _under(trains: Sequence[tuple[int, Polygon]], change: ChangeMap, frame: str) -> NDArray[np.bool_]:
-    """(T, row, column) under a train or within `BESIDE_M` of it."""
-    out = np.zeros(change.p_value.shape, dtype=bool)
-    for t in {t for t, _ in trains}:
-        wide = [reproject(reproject(p, WGS84, frame).buffer(BESIDE_M), frame, WGS84) for at, p in trains if at == t]
-        out[t] = mask_of(wide, change.grid, touched=True)
-    return out
 
 
 def _whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -118,16 +96,13 @@ def _whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask & (sizes[labels] >= LEAST_PIXELS))
 
 
-def _became(
-    solid: NDArray[np.bool_], change: ChangeMap, sight: tuple[NDArray[np.bool_], NDArray[np.bool_]], t: int
-) -> NDArray[np.bool_]:
+def _became(solid: NDArray[np.bool_], change: ChangeMap, plain: NDArray[np.bool_], t: int) -> NDArray[np.bool_]:
     """(row, column) unusual in one way at nearly every look before t, and from t on no longer in that way.
 
-    The new state is then the usual one, or the usual lies between the two where both were seen equally often. `sight`
-    says (T, row, column) what was seen, and what of it in pictures that are not unusual as a whole: before t only these
-    count.
+    The new state is then the usual one, or the usual lies between the two where both were seen equally often. Looks
+    before t count where they are `plain`: (T, row, column) seen in a picture that is not unusual as a whole.
     """
-    seen, plain = sight
+    seen = change.seen
     before, later = plain[:t].sum(axis=0), seen[t + 1 :].sum(axis=0)
     out = seen[t] & (before >= LEAST_BEFORE) & (later >= 1)
     out &= (solid[:t] & plain[:t]).sum(axis=0) >= MOSTLY * before

@@ -23,7 +23,7 @@ from rail_watch.interpret.looks import REASONS, Looks, judge
 from rail_watch.interpret.motion import Motion
 from rail_watch.interpret.radar import RadarFindings, activity_of
 from rail_watch.interpret.rounds import solve
-from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips, outline
+from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
 from rail_watch.interpret.trains import Train, trains_of
 from rail_watch.interpret.yard import make_yard
 from rail_watch.prepare.stack import Stack
@@ -94,8 +94,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     blocked = zones.tracks | zones.sheds | zones.exclude
     aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
-    under = [(train.scene, outline(strips[train.strip], train.start_m, train.end_m, site)) for train in trains]
-    patches = patches_of(change, stack, site, trains=under)
+    patches = patches_of(change, stack, site)
     ground = zones.ground & zones.site
     levels = np.array(
         [[float(np.median(b[m])) if (m := ground & np.isfinite(b)).any() else np.nan for b in p] for p in stack.pixels]

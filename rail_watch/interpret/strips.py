@@ -10,8 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
-from shapely import LineString, Polygon
-from shapely.ops import substring
+from shapely import LineString
 
 from rail_watch.aoi.site import Bridge, Site, Track
 from rail_watch.grid import WGS84, Grid, transformer
@@ -25,8 +24,6 @@ Array = NDArray[np.float32]
 
 FINE_GSD_M = 1.3
 """Up to this GSD a railcar is at least two pixels wide and has an inside, edges and a shadow of its own."""
-HALF_OUTLINE_M = 1.6
-"""Half the width a train is drawn with."""
 PAD_PX = 12
 """Room round a grid for the splines' coefficients, the edge repeated."""
 MIDDLE_GSD_M = 6.0
@@ -65,12 +62,6 @@ class Strip:
     def offset_step_m(self) -> float:
         """Spacing across the track."""
         return float(self.across_m[1] - self.across_m[0])
-
-
-def outline(strip: Strip, start_m: float, end_m: float, site: Site) -> Polygon:
-    """Ground under a train on a stretch of a strip, lon/lat."""
-    line = substring(strip.line, start_m, end_m)
-    return reproject(line.buffer(HALF_OUTLINE_M, cap_style="flat"), local_frame(site), WGS84)
 
 
 def steps_for(gsd_m: float) -> tuple[float, float, float]:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import Polygon
+from shapely.ops import substring
 
 from rail_watch.aoi.site import Site
+from rail_watch.grid import WGS84
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.cargo import ApronState, Pile
 from rail_watch.interpret.changes import Patch
@@ -18,12 +21,12 @@ from rail_watch.interpret.looks import LEAST_VISIBLE
 from rail_watch.interpret.radar import in_words, track_reason
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.interpret.signature import Signature
-from rail_watch.interpret.strips import outline
 from rail_watch.interpret.trains import Train
 from rail_watch.observe.moving import movement_of
 from rail_watch.observe.records import ApronLook, Car, Kind, Observation, SceneRecord, TrackLook, Visibility
 from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
+from rail_watch.prepare.zones import local_frame, reproject
 
 CLEARLY_EMPTY = 0.3
 """A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
@@ -171,6 +174,13 @@ def scene_record(judged: Judged, site: Site, t: int, *, baseline: bool) -> Scene
     )
 
 
+def outline(site: Site, judged: Judged, train: Train) -> Polygon:
+    """Footprint of a train on the ground, lon/lat."""
+    frame = local_frame(site)
+    line = substring(judged.findings.strips[train.strip].line, train.start_m, train.end_m)
+    return reproject(line.buffer(1.6, cap_style="flat"), frame, WGS84)
+
+
 def rgb_of(judged: Judged, colour: Sequence[float]) -> tuple[float, float, float]:
     """Red, green and blue of a car's colour; grey where the sensor has no colours."""
     bands = judged.stack.bands
@@ -217,7 +227,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
         site=site.id,
         scene=ref.id,
         when=ref.when,
-        geometry=outline(strip, train.start_m, train.end_m, site),
+        geometry=outline(site, judged, train),
         track=strip.track,
         tracks=judged.findings.tracks_of(train, gsd_m=judged.stack.gsd_m),
         apron=None,
