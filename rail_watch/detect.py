@@ -172,14 +172,14 @@ def _distinct(named: list[tuple[str, list[Scene]]]) -> list[tuple[str, list[Scen
     return [(f"{n} ({_kind(g[0])})" if names.count(n) > 1 else n, g) for n, g in named]
 
 
-def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, limits: bool) -> Judged:
+def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, trains_only: bool) -> Judged:
     """Prepare and interpret the scenes of one sensor, on lines laid onto its imagery where the file's are coarse."""
     if _kind(group[0]) == "radar":
         stack = prepare(group, site, sensor=sensor, align=False)
         return Judged(stack, tuple(group), interpret_radar(stack, site, false_alarm_rate=rate))
     stack = prepare(group, site, sensor=sensor)
     laid, note = _laid(site, stack)
-    return Judged(stack, tuple(group), interpret(stack, laid, false_alarm_rate=rate, limits=limits), note)
+    return Judged(stack, tuple(group), interpret(stack, laid, false_alarm_rate=rate, trains_only=trains_only), note)
 
 
 def _laid(site: Site, stack: Stack) -> tuple[Site, str | None]:
@@ -224,7 +224,7 @@ def _judge_site(
 ) -> _Part | None:
     """Find, read and interpret one site; None when the source has nothing of it.
 
-    A site that is looked at only for trains to know again (`elsewhere`) needs imagery that shows cars, and no limits.
+    A site that is looked at only for trains to know again (`elsewhere`) needs imagery that shows cars, and trains only.
     """
     found = imagery.find(site, (None, None), source=source, sensor=options.sensor)
     refs = _chosen(found.scenes, options.when)
@@ -236,7 +236,7 @@ def _judge_site(
     groups = groups_of(scenes)
     if progress is not None:
         progress(len(refs), len(refs), f"{site.id}: judging {len(scenes)} scenes of {len(groups)} sensors")
-    judge = partial(_judged, site=site, rate=options.false_alarm_rate, limits=not elsewhere)
+    judge = partial(_judged, site=site, rate=options.false_alarm_rate, trains_only=elsewhere)
     judged = _judge_groups(groups, judge, pool)
     records = []
     for part in judged:

@@ -70,10 +70,11 @@ class Findings:
         return (own.track, *(track for distance, track in sorted(near) if distance < 0.75 * gsd_m))
 
 
-def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool = True) -> Findings:
+def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only: bool = False) -> Findings:
     """Judge every track, apron and the rest of the site at every scene of a stack.
 
-    Without `limits` the detection limits are left out, which are a good part of the work.
+    With `trains_only` detection limits, aprons and the rest of the site are left out, which are a good part of the
+    work.
     """
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
@@ -90,11 +91,14 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, limits: bool
         looks = judge(yard, models, controls_of(stack, site, radiometry))
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         motions = motions_of(yard, models, stack.scenes, trains)
-        if limits:
+        if not trains_only:
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
-    blocked = zones.tracks | zones.sheds | zones.exclude
-    aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
-    patches = patches_of(change, stack, site)
+    aprons: list[ApronState] = []
+    patches: list[Patch] = []
+    if not trains_only:
+        blocked = zones.tracks | zones.sheds | zones.exclude
+        aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
+        patches = patches_of(change, stack, site)
     ground = zones.ground & zones.site
     levels = np.array(
         [[float(np.median(b[m])) if (m := ground & np.isfinite(b)).any() else np.nan for b in p] for p in stack.pixels]

@@ -40,6 +40,8 @@ DEEPEST_BLACK, LEAST_SPAN = 0.7, 0.8
 would turn snow or forest into false colours."""
 MIDDLE_GREY, GAMMA_BOUNDS = 0.36, (0.5, 1.1)
 """The median is brought to this tone by a gamma within bounds, lest a few bright roofs leave all else dark."""
+TURNED_AT = 0.5
+"""Pixels of a picture are made at this share of the sensor's, and enlarged from there."""
 GAIN_BOUNDS = (0.5, 2.0)
 """A gain outside is not haze or sun but snow or flood, and is not hidden."""
 
@@ -299,17 +301,31 @@ def _pixel_to_pixel(stack: Stack, frame: Frame, top: int, left: int) -> tuple[fl
 
 def _view(tone: Bytes, quality: Bytes, frame: Frame, place: tuple[float, ...]) -> View:
     size = (frame.shape[1], frame.shape[0])
-    step = math.sqrt(abs(place[0] * place[4] - place[1] * place[3]))
-    image, shrink = Image.fromarray(np.ascontiguousarray(tone)), max(int(step), 1)
-    if shrink > 1:
-        image = image.reduce(shrink)
-    scaled = tuple(number / shrink for number in place)
-    rgb = np.asarray(image.transform(size, Image.Transform.AFFINE, scaled, Image.Resampling.BICUBIC))
     states = Image.fromarray(np.ascontiguousarray(quality)).transform(
         size, Image.Transform.AFFINE, place, Image.Resampling.NEAREST, fillcolor=int(Quality.OUTSIDE)
     )
     state = np.asarray(states)
-    return View(rgb, np.isin(state, CLOUDY), np.isin(state, ABSENT))
+    return View(_turned(tone, size, place), np.isin(state, CLOUDY), np.isin(state, ABSENT))
+
+
+def _turned(tone: Bytes, size: tuple[int, int], place: tuple[float, ...]) -> Bytes:
+    """(row, column, 3) the window's pixels turned into the picture.
+
+    Where the picture's pixels are much finer than the sensor's, the turn is made at `TURNED_AT` of the sensor's, and
+    what it gives is enlarged: one turn is slow for every pixel it makes, enlarging is not.
+    """
+    step = math.sqrt(abs(place[0] * place[4] - place[1] * place[3]))
+    image, shrink = Image.fromarray(np.ascontiguousarray(tone)), max(int(step), 1)
+    if shrink > 1:
+        image = image.reduce(shrink)
+    enlarged = max(int(TURNED_AT / step), 1)
+    small = (-(-size[0] // enlarged), -(-size[1] // enlarged))
+    scaled = tuple(number * (enlarged if i % 3 < 2 else 1) / shrink for i, number in enumerate(place))
+    turned = image.transform(small, Image.Transform.AFFINE, scaled, Image.Resampling.BICUBIC)
+    if enlarged > 1:
+        box = (0, 0, size[0] / enlarged, size[1] / enlarged)
+        turned = turned.resize(size, Image.Resampling.BICUBIC, box=box)
+    return np.asarray(turned)
 
 
 def veiled(view: View) -> Bytes:
