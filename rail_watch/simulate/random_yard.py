@@ -215,7 +215,8 @@ def aoi_document(site: Site) -> dict[str, object]:
     head = {"schema": "1", "id": site.id, "name": site.name, "accuracy_m": site.accuracy_m, "source": site.source}
     parts: list[tuple[str, str, str, BaseGeometry, dict[str, object]]] = [("site", "site", site.name, site.polygon, {})]
     parts += [("track", t.id, t.name, t.line, {"gauge_mm": t.gauge_mm}) for t in site.tracks]
-    for role, areas in (("apron", site.aprons), ("shed", site.sheds)):
+    parts += [("bridge", b.id, b.name, b.line, {}) for b in site.bridges]
+    for role, areas in (("apron", site.aprons), ("shed", site.sheds), ("exclude", site.excludes)):
         parts += [(role, area.id, area.name, area.polygon, {}) for area in areas]
     features = [
         {"type": "Feature", "geometry": mapping(shape), "properties": {"role": role, "id": name, "name": words, **more}}

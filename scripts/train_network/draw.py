@@ -1,4 +1,4 @@
-"""Draw labelled series by seed with either renderer."""
+"""Draw labelled series by seed with any renderer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def draw(series: Drawn, work: Path, *, scenes: int | None = None) -> bool:
         from tests.other_renderer.write import render_series
 
         render_series(GSD_M[series.network_class], series.seed, part, scenes)
+    elif series.renderer == "crossings":
+        from rail_watch.simulate.random_crossing import write_crossing
+
+        write_crossing(series.seed, part, sensor=SENSORS[series.network_class], scenes=scenes or 10)
     else:
         from rail_watch.simulate.random_yard import write_series
 
