@@ -14,8 +14,6 @@ from rail_watch.interpret.controls import AWAY_M, control_lines
 from rail_watch.interpret.limits import _limit
 from rail_watch.interpret.network import (
     Network,
-    SeriesLayer,
-    apply_changed,
     apply_network,
     load_network,
     network_class,
@@ -41,19 +39,16 @@ def test_weights_fit_the_sections_they_are_given(name: str) -> None:
     assert all(np.isfinite(part).all() for part in (network.read, network.say, *network.along))
 
 
-def _network(rng: np.random.Generator, *, series: bool) -> Network:
+def _network(rng: np.random.Generator) -> Network:
     def numbers(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float32)
 
-    layer = SeriesLayer(0.1 * numbers(4, 2), 0.1 * numbers(4, 2), numbers(13, 4), numbers(4))
     return Network(
         read=numbers(6, 4),
         read_bias=numbers(4),
         along=(numbers(5, 4, 4),),
         along_bias=(np.zeros(4, np.float32),),
         dilation=(3,),
-        series=(layer,) if series else (),
-        series_after=(0,) if series else (),
         say=numbers(4, 2),
         say_bias=np.zeros(2, np.float32),
     )
@@ -61,50 +56,15 @@ def _network(rng: np.random.Generator, *, series: bool) -> Network:
 
 def test_the_network_is_a_dilated_convolution_with_nothing_beyond_the_ends() -> None:
     rng = np.random.default_rng(3)
-    network = _network(rng, series=False)
+    network = _network(rng)
     sections = rng.normal(size=(20, 6)).astype(np.float32)
     hidden = np.maximum(sections @ network.read + network.read_bias, 0)
     expected = hidden.copy()
     for step in range(20):
         total = sum(hidden[s] @ network.along[0][i] for i in range(5) if 0 <= (s := step + 3 * (i - 2)) < 20)
         expected[step] = hidden[step] + np.maximum(total, 0)
-    odds, _ = apply_network(network, [sections], np.ones((1, 20), np.float32))
+    odds = apply_network(network, sections[None])
     assert np.allclose(odds[0], expected @ network.say, atol=1e-4)
-
-
-@given(scenes=st.integers(1, 6), seed=st.integers(0, 99))
-def test_the_order_of_scenes_does_not_matter(scenes: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    network = _network(rng, series=True)
-    sections = rng.normal(size=(scenes, 15, 6)).astype(np.float32)
-    seen = rng.uniform(0, 1, (scenes, 15)).astype(np.float32)
-    order = rng.permutation(scenes)
-    odds, _ = apply_network(network, sections, seen)
-    again, _ = apply_network(network, sections[order], seen[order])
-    assert np.allclose(odds[order], again, atol=1e-3)
-
-
-def test_what_other_scenes_did_not_show_says_nothing() -> None:
-    rng = np.random.default_rng(6)
-    network = _network(rng, series=True)
-    sections = rng.normal(size=(4, 15, 6)).astype(np.float32)
-    seen = np.ones((4, 15), np.float32)
-    seen[2] = 0
-    other = sections.copy()
-    other[2] = rng.normal(size=(15, 6))
-    hidden, shown = (apply_network(network, s, seen)[0][[0, 1, 3]] for s in (sections, other))
-    assert np.abs(hidden - shown).max() < 0.05 * np.abs(hidden).max()
-
-
-def test_one_scene_changed_is_as_if_the_whole_series_were_asked_again() -> None:
-    rng = np.random.default_rng(8)
-    network = _network(rng, series=True)
-    sections = rng.normal(size=(3, 15, 6)).astype(np.float32)
-    seen = rng.uniform(0.2, 1, (3, 15)).astype(np.float32)
-    _, states = apply_network(network, sections, seen)
-    sections[1] = rng.normal(size=(15, 6))
-    whole, _ = apply_network(network, sections, seen)
-    assert np.allclose(apply_changed(network, sections[1], 1, states, seen), whole[1], atol=1e-4)
 
 
 def test_logarithms_of_light_do_not_feel_the_gain() -> None:
@@ -214,7 +174,7 @@ def test_plain_couplings_are_counted(cars: int, pitch: float) -> None:
 
 
 def test_a_count_from_length_says_that_it_is_a_guess() -> None:
-    found = count_from_length(300.0, 5.0)
+    found = count_from_length(300.0)
     assert found.count_95[0] < found.count < found.count_95[1] and found.cuts_m == ()
 
 

@@ -11,12 +11,14 @@ import pytest
 from rail_watch import interpret
 from rail_watch.errors import BadInput
 from rail_watch.evaluate.truth import TrueTrack, TrueTrain
+from rail_watch.interpret.cars import CarCount
 from rail_watch.interpret.network import Network, apply_network, load_network
 from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws, load_laws
 from rail_watch.interpret.strips import steps_for
+from rail_watch.interpret.trains import Train
 from scripts.train_network.__main__ import main
 from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, Drawn, chosen, seeds_of
-from scripts.train_network.series import TrackTruth, read_truth
+from scripts.train_network.series import TrackTruth, labelled_yards, read_truth
 from scripts.train_network.trains.files import read_network, write_laws, write_network
 from scripts.train_network.trains.measure import (
     NOTHING_KNOWN,
@@ -29,7 +31,15 @@ from scripts.train_network.trains.measure import (
     settled,
     table,
 )
-from scripts.train_network.trains.sections import Row, coupling_steps, mistaken, occupied_steps, read_sections
+from scripts.train_network.trains.sections import (
+    Row,
+    control_rows,
+    coupling_steps,
+    mistaken,
+    occupied_steps,
+    read_sections,
+)
+from scripts.train_network.trains.sizes import Case, Pair, limit_factor, size_errors_of
 
 LEARNT = Drawn("simulator", "middle", 4)
 
@@ -89,7 +99,7 @@ def test_rows_fit_the_network_of_their_class(rows: list[Row]) -> None:
         assert np.isfinite(row.sections).all() and set(np.unique(row.occupied)) <= {-1, 0, 1}
     for track in by_hand(rows):
         sections = np.stack([row.sections.astype(np.float32) for row in track])
-        odds, _ = apply_network(network, sections, np.ones(sections.shape[:2], np.float32))
+        odds = apply_network(network, sections)
         assert odds.shape == (*sections.shape[:2], 2)
 
 
@@ -179,20 +189,63 @@ def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
 
 
-@pytest.mark.parametrize("power", [1.2, 1.8])
+@pytest.mark.parametrize("power", [0.8, 1.2, 1.8])
 def test_the_final_law_makes_p_values_even(power: float) -> None:
     rng = np.random.default_rng(12)
     raw = rng.random(3000) ** power
     looks = [replace(_look(rng, occupied=False), p_value=p) for p in raw]
     looks += [replace(_look(rng, occupied=True), p_value=1e-6) for _ in range(500)]
-    laws = settled(NOTHING_KNOWN, looks)
+    laws = settled(NOTHING_KNOWN, looks, gsd_m=3.0)
     fresh = laws.settled(rng.random(3000) ** power)
     for level in (0.01, 0.05, 0.3):
         assert np.mean(fresh < level) == pytest.approx(level, abs=6 * np.sqrt(level / 3000))
-    # It never makes a look more of a finding than it was.
-    assert (laws.settled(raw) >= raw).all()
+    # Looks keep their order.
+    assert (np.diff(laws.settled(np.sort(raw))) >= 0).all()
     assert np.isnan(laws.settled(np.array([np.nan]))).all()
     assert np.allclose(NOTHING_KNOWN.settled(raw), raw)
+
+
+def test_where_pixels_are_wide_looks_that_share_them_with_a_train_do_not_count() -> None:
+    rng = np.random.default_rng(13)
+    looks = [replace(_look(rng, occupied=False), p_value=p) for p in rng.random(400)]
+    beside = [replace(look, p_value=1e-5, shared=True) for look in looks[:100]]
+    apart, near = (settled(NOTHING_KNOWN, [*looks, *beside], gsd_m=gsd_m) for gsd_m in (10.0, 3.0))
+    assert apart.settled(np.array(0.01)) < 0.03 < 0.15 < near.settled(np.array(0.01))
+
+
+def test_control_strips_are_taught_as_empty(work: Path) -> None:
+    labelled = next(iter(labelled_yards(LEARNT.folder(work))))
+    rows = list(control_rows(labelled, np.random.default_rng(1), first_strip=7))
+    assert rows and min(row.strip for row in rows) == 7 and {row.round for row in rows} == {0, 1}
+    assert all(set(np.unique(row.occupied)) <= {-1, 0} and set(np.unique(row.other)) <= {-1, 0} for row in rows)
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_intervals_hold_the_errors_they_were_measured_from(short: bool) -> None:
+    rng = np.random.default_rng(14)
+    pairs, said = [], rng.uniform(30, 60, 200) if short else rng.uniform(200, 260, 200)
+    for length in said:
+        true = TrueTrain("", 0.0, float(length + rng.normal(2.0, 5.0)), 3, 1.0)
+        pairs.append(Pair(Train(0, 0, 0.0, float(length), (0.0, 0.0), 0.001, CarCount(3, (3, 3), ()), ()), true))
+    errors = size_errors_of(pairs, [])
+    spans = [errors.length_95(pair.said.length_m) for pair in pairs]
+    inside = [low <= pair.true.length_m <= high for pair, (low, high) in zip(pairs, spans, strict=True)]
+    assert 0.93 <= np.mean(inside) <= 0.99
+    assert errors.railcars_95(3, float(said[0]), (2, 3)) == (2, 3) and float(errors.limit_factor) == 1.0
+
+
+def test_the_limit_factor_is_where_nine_in_ten_are_shown() -> None:
+    rng = np.random.default_rng(15)
+    lengths, limits = np.exp(rng.uniform(3, 6, 4000)), np.exp(rng.uniform(3.5, 4.5, 4000))
+    chance = 1 / (1 + np.exp(-(np.log(9) + 4 * np.log(lengths / (1.7 * limits)))))
+    found = rng.random(4000) < chance
+    cases = [Case(float(a), float(b), bool(c)) for a, b, c in zip(lengths, limits, found, strict=True)]
+    assert limit_factor(cases) == pytest.approx(1.7, rel=0.08)
+
+
+def test_too_few_trains_give_no_intervals() -> None:
+    with pytest.raises(BadInput, match="only 0 trains found, intervals need 30"):
+        size_errors_of([], [])
 
 
 def test_a_series_is_looked_at_with_its_control_strips(work: Path) -> None:
@@ -210,8 +263,7 @@ def test_files_are_read_as_the_package_reads_them(tmp_path: Path) -> None:
     write_network(tmp_path / "coarse.npz", network)
     again: Network = read_network(tmp_path / "coarse.npz")
     sections = np.random.default_rng(2).normal(size=(3, 30, network.read.shape[0])).astype(np.float32)
-    seen = np.ones((3, 30), np.float32)
-    assert np.array_equal(apply_network(again, sections, seen)[0], apply_network(network, sections, seen)[0])
+    assert np.array_equal(apply_network(again, sections), apply_network(network, sections))
     law = EmptyLaw(np.arange(3.0), np.array([0.0, 0.5, 0.9]), 1.5, 100.0)
     write_laws(tmp_path / "coarse-empty.npz", EmptyLaws((law, law), (law, law), 0.1, law))
     with np.load(tmp_path / "coarse-empty.npz", allow_pickle=False) as data:
@@ -232,10 +284,10 @@ def test_learning_without_pytorch_says_what_to_install(
 
 def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: list[Row]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
-    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, by_track, learn, seen_of
+    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, by_track, learn
 
     told: list[str] = []
-    plan = Plan(3.0, (1, 2), crop=48, epochs=1, series_after=(0,), tells_cars=True)
+    plan = Plan((1, 2), crop=48, epochs=1, tells_cars=True)
     tracks = by_track(rows, [0] * len(rows))
     assert tracks == by_hand(rows)
     first, again = (learn(tracks, tracks, plan, iterations=3, seed=5, progress=told.append) for _ in range(2))
@@ -244,10 +296,9 @@ def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: l
     net = AlongTrack(rows[0].sections.shape[1], plan).eval()
     sections = np.stack([row.sections.astype(np.float32) for row in tracks[0]])
     batch = torch.from_numpy(sections.transpose(0, 2, 1).copy())
-    seen = seen_of(batch, plan.across_m)
     with torch.no_grad():
-        expected = net(batch, seen, len(batch)).numpy().transpose(0, 2, 1)
-    assert np.allclose(apply_network(as_package(net), sections, seen.numpy())[0], expected, atol=1e-4)
+        expected = net(batch).numpy().transpose(0, 2, 1)
+    assert np.allclose(apply_network(as_package(net), sections), expected, atol=1e-4)
 
 
 def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:

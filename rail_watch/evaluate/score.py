@@ -23,14 +23,19 @@ Yes = tuple[bool, ...]
 Numbers = tuple[float, ...]
 
 
+SHOWN = 0.5
+"""Share of a train on which one must be said for it to count as shown."""
+
+
 @dataclass(frozen=True)
 class Sighting:
-    """One true train in view, and whether it was found: for detection probability against length."""
+    """One true train in view, and whether it was shown: for detection probability against length."""
 
     length_m: float
     shortest_m: float | None
     """The detection limit the document states for that track and scene."""
     found: bool
+    """A train is said on half of where it stands at least, be it joined with another or cut in two."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def _train_part(scene: TrueScene, answer: Answer, yard: Yard, rules: Standards) 
             float(abs(c.railcars - t.railcars)) for t, c in hits if c.railcars is not None and t.railcars is not None
         ),
         count_covered=_covered([(t.railcars, c.railcars_95) for t, c in hits]),
-        sightings=tuple(_sighting(i, truths, pairs, answer) for i in _in_view(truths, rules)),
+        sightings=tuple(_sighting(truths[i], claims, answer, yard, rules) for i in _in_view(truths, rules)),
         identities={claims[j].id: truths[i][1].id for i, j in pairs.items() if truths[i][1].id},
     )
 
@@ -148,9 +153,13 @@ def _in_view(truths: Sequence[tuple[str, TrueTrain]], rules: Standards) -> list[
     return [i for i, (_, train) in enumerate(truths) if train.visible_fraction >= rules.train_seen]
 
 
-def _sighting(i: int, truths: Sequence[tuple[str, TrueTrain]], pairs: Mapping[int, int], answer: Answer) -> Sighting:
-    track, train = truths[i]
-    return Sighting(train.length_m, answer.tracks.get(track, UNSEEN).shortest_m, i in pairs)
+def _sighting(
+    true: tuple[str, TrueTrain], claims: Sequence[Claim], answer: Answer, yard: Yard, rules: Standards
+) -> Sighting:
+    track, train = true
+    spans = [span_on(claim, track, yard, neighbour_accepted=rules.neighbour_accepted) for claim in claims]
+    shown = sum(max(min(s[1], train.end_m) - max(s[0], train.start_m), 0.0) for s in spans if s is not None)
+    return Sighting(train.length_m, answer.tracks.get(track, UNSEEN).shortest_m, shown >= SHOWN * train.length_m)
 
 
 def _covered(pairs: Sequence[tuple[float | None, Interval | None]]) -> Yes:

@@ -103,10 +103,11 @@ def _summary(forward: Array, previous: NDArray[np.int_], step_m: float) -> CarCo
     return CarCount(max(count, 1), (max(low, 1), max(high, 1)), tuple(places))
 
 
-def count_from_length(length_m: float, sigma_m: float) -> CarCount:
-    """Count of cars that cannot be told apart: the length over the fleet's pitch."""
-    count = max(round(length_m / PITCH_MEAN_M), 1)
-    relative = np.hypot(PITCH_SIGMA_M / PITCH_MEAN_M, sigma_m / max(length_m, 1.0))
-    low = int(np.floor(length_m / PITCH_MEAN_M * (1 - 1.96 * relative)))
-    high = int(np.ceil(length_m / PITCH_MEAN_M * (1 + 1.96 * relative)))
-    return CarCount(count, (max(low, 1), max(high, count)), ())
+def count_from_length(length_m: float) -> CarCount:
+    """Count of cars that cannot be told apart: the length over the fleet's pitch, which varies from train to train."""
+    cars = length_m / PITCH_MEAN_M
+    spread = 1.96 * PITCH_SIGMA_M / PITCH_MEAN_M
+    count = max(round(cars), 1)
+    return CarCount(
+        count, (max(int(np.floor(cars * (1 - spread))), 1), max(int(np.ceil(cars * (1 + spread))), count)), ()
+    )

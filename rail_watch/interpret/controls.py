@@ -20,7 +20,7 @@ from rail_watch.grid import WGS84
 from rail_watch.interpret.rounds import solve
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.strips import strips_along
-from rail_watch.interpret.yard import make_yard, visible_steps
+from rail_watch.interpret.yard import Yard, make_yard, visible_steps
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
@@ -65,17 +65,24 @@ def control_lines(site: Site, *, gsd_m: float) -> list[LineString]:
     return found
 
 
-def controls_of(stack: Stack, site: Site, radiometry: Radiometry) -> Controls | None:
-    """Ask the control strips of every scene for trains; None where the site has no room for any."""
+def control_yard(stack: Stack, site: Site, radiometry: Radiometry) -> Yard | None:
+    """Set the control strips up as if they were tracks; None where the site has no room for any."""
     lines = control_lines(site, gsd_m=stack.gsd_m)
     if not lines:
         return None
     strips = strips_along(stack, site, [(Track(f"c-{i}", "control", line), line) for i, line in enumerate(lines)])
-    yard = make_yard(stack, site, strips, radiometry)
+    return make_yard(stack, site, strips, radiometry)
+
+
+def controls_of(stack: Stack, site: Site, radiometry: Radiometry) -> Controls | None:
+    """Ask the control strips of every scene for trains; None where the site has no room for any."""
+    yard = control_yard(stack, site, radiometry)
+    if yard is None:
+        return None
     models = solve(yard)
-    shape = (len(strips), yard.times)
+    shape = (len(yard.strips), yard.times)
     statistic, metres = np.full(shape, np.nan), np.zeros(shape)
-    for k, strip in enumerate(strips):
+    for k, strip in enumerate(yard.strips):
         for t, model in enumerate(models):
             seen = visible_steps(yard, k, t)
             if model is not None and seen.sum() * strip.step_m >= 1.5 * shortest_train_m(yard.gsd_m):

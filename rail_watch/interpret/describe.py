@@ -15,8 +15,6 @@ from rail_watch.interpret.yard import SceneModel, Yard
 
 Array = NDArray[np.float32]
 
-SEEN_M = 2.0
-"""A step counts as seen by what is seen this near to its centre line."""
 FILLED = 5
 """Place among the scalars of the share of the footprint whose baseline is a guess from elsewhere along the track."""
 
@@ -93,14 +91,12 @@ def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, band
     return np.asarray(np.nan_to_num(np.concatenate([section, whole], axis=1)), dtype=np.float32)
 
 
-def sections_of(yard: Yard, models: Sequence[SceneModel | None], k: int) -> tuple[list[Array], Array]:
-    """[scene] (S, F) sections of strip k at every scene with a model, and (T, S) how well each step was seen."""
+def sections_of(yard: Yard, models: Sequence[SceneModel | None], k: int) -> list[Array]:
+    """[scene] (S, F) sections of strip k at every scene with a model."""
     restless, others = unrest(yard, models, k), others_near(yard.near[k], yard.strips[k].where.shape[:2])
-    middle = np.abs(yard.strips[k].across_m) <= SEEN_M
-    sections, seen = [], []
+    sections = []
     for t, model in enumerate(models):
         if model is not None:
             ground = ground_of(yard, k, t, restless, others)
             sections.append(describe(yard.strips[k].pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands))
-            seen.append(ground.seen[:, middle].mean(axis=1))
-    return sections, np.asarray(seen, dtype=np.float32)
+    return sections

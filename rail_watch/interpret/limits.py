@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from rail_watch.interpret.describe import describe, ground_of, sections_of, unrest
+from rail_watch.interpret.describe import describe, ground_of, unrest
 from rail_watch.interpret.evidence import first_shade
 from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.network import apply_changed, apply_network, load_network, network_class
+from rail_watch.interpret.network import apply_network, load_network, network_class
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.shadows import HALF_WIDTH_M, LONGEST_SHADOW_M, Sun, coverage
-from rail_watch.interpret.strips import FINE_GSD_M
+from rail_watch.interpret.sizes import load_size_errors
+from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard
 
 Array = NDArray[np.float32]
@@ -41,11 +41,12 @@ def detection_limits(
 
     Trains of cars of many colours, with the shadow that the sun of that minute throws, are laid over empty stretches
     of the track that shows most of them, and sent the way every look goes. A logistic curve of detection against
-    length gives the limit; the threshold is the one that the track's own length in sight asks for.
+    length gives the limit; the threshold is the one that the track's own length in sight asks for. Trains put in are
+    found more easily than real ones: the limit is as much longer as it must be on yards kept from the learning.
     """
     limits = np.full((len(yard.strips), yard.times), np.nan)
-    kept: dict[int, _Series] = {}
-    scenes = [t for t, model in enumerate(models) if model is not None]
+    restless: dict[int, Array] = {}
+    factor = float(load_size_errors(network_class(yard.gsd_m)).limit_factor)
     for t, model in enumerate(models):
         tracks = np.flatnonzero(np.isfinite(looks.p_value[:, t])).tolist()
         if model is None or not tracks:
@@ -54,39 +55,21 @@ def detection_limits(
         k = int(np.argmax([len(f) * s.step_m for f, s in zip(free, yard.strips, strict=True)]))
         if len(free[k]) * yard.strips[k].step_m < shortest_train_m(yard.gsd_m):
             continue
-        if k not in kept:
-            kept[k] = _series(yard, models, k)
-        lengths, statistics = _insertions(yard, model, (k, t, scenes.index(t)), free[k], kept[k])
+        if k not in restless:
+            restless[k] = unrest(yard, models, k)
+        lengths, statistics = _insertions(yard, model, (k, t), free[k], restless[k])
         for j in tracks:
             needed = looks.threshold(j, t, false_alarm_rate)
-            limit = _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
+            limit = factor * _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
             limits[j, t] = limit if limit <= yard.strips[j].line.length else np.nan
     return limits
 
 
-@dataclass(frozen=True)
-class _Series:
-    """What the other scenes say of one track: they stay as they are."""
-
-    restless: Array
-    states: list[Array]
-    seen: Array
-
-
-def _series(yard: Yard, models: Sequence[SceneModel | None], k: int) -> _Series:
-    sections, seen = sections_of(yard, models, k)
-    _, states = apply_network(load_network(network_class(yard.gsd_m)), sections, seen)
-    return _Series(unrest(yard, models, k), states, seen)
-
-
 def _insertions(
-    yard: Yard, model: SceneModel, place: tuple[int, int, int], free: NDArray[np.int_], series: _Series
+    yard: Yard, model: SceneModel, place: tuple[int, int], free: NDArray[np.int_], restless: Array
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N,) lengths of trains put into a scene and (N,) the statistic of each.
-
-    `place` is the strip, the scene, and the scene's place among those that are judged.
-    """
-    k, t, among = place
+    """(N,) lengths of trains put into a scene and (N,) the statistic of each. place: strip and scene."""
+    k, t = place
     strip, sun = yard.strips[k], yard.suns[k][t]
     rng = np.random.default_rng([k, t])
     shortest = shortest_train_m(yard.gsd_m)
@@ -113,16 +96,15 @@ def _insertions(
     keep = first_shade(yard.bands)[:, None, None]
     pixels = dark + (pixels - dark) * (1 - shade * (1 - footprint) * (1 - keep))
     pixels = pixels * (1 - footprint) + colours[:, :, None] * footprint
-    ground = ground_of(yard, k, t, series.restless).steps(steps)
+    ground = ground_of(yard, k, t, restless).steps(steps)
     section = describe(pixels.astype(np.float32), ground, model, sun=sun, bands=yard.bands)
     ends = np.cumsum([len(i) for i in index])
     network = load_network(network_class(yard.gsd_m))
     # A train put where no other stands has the evidence of its whole group of tracks.
-    said = 1 if network.series and yard.gsd_m > FINE_GSD_M else 0
+    said = 1 if yard.gsd_m > MIDDLE_GSD_M else 0
     statistics = []
     for part in (slice(a, b) for a, b in zip(ends - [len(i) for i in index], ends, strict=True)):
-        states = [state[:, steps[part]] for state in series.states]
-        odds = apply_changed(network, section[part], among, states, series.seen[:, steps[part]])[:, said]
+        odds = apply_network(network, section[None, part])[0, :, said]
         seen = np.ones(len(odds), dtype=bool)
         statistics.append(window_statistic(odds, seen, strip.step_m, gsd_m=yard.gsd_m))
     return lengths, np.array(statistics)

@@ -63,7 +63,7 @@ class Looks:
     def threshold(self, k: int, t: int, rate: float) -> float:
         """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""
         parts = int(np.isfinite(self.statistic[:, k, t]).sum())
-        raw = min(float(np.exp(-self.known.final.threshold(rate, 1.0))), rate)
+        raw = float(np.exp(-self.known.final.threshold(rate, 1.0)))
         return self.laws[t][0].threshold(1 - (1 - raw) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
 
 

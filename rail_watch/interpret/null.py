@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 PLAIN = -1.0
 """Mean log odds below this over the strongest window: plainly empty."""
+UPPER = 0.05
+"""The decision falls in this upper part of a law."""
 PRIOR_PASSES = 8.0
 """The law counts as much as this many passes of `PLAIN`, against those that control strips show."""
 PRIOR_LOOKS = 8.0
@@ -57,22 +59,24 @@ class EmptyLaw:
 def adapted(law: EmptyLaw, statistic: Array, metres: Array) -> EmptyLaw:
     """Return the law as the looks of a series itself show it, where they are plainly empty.
 
-    Below `PLAIN` the series' own looks are ranked among themselves, a few drawn from the law beside them; how often
-    empty track passes that line, and what lies above it, where the decision falls, stays as it was measured.
+    Below `PLAIN`, or where the law's highest twentieth begins if that is lower, the series' own looks are ranked among
+    themselves, a few drawn from the law beside them; how often empty track passes that line, and what lies above it,
+    where the decision falls, stays as it was measured.
     """
-    own = np.isfinite(statistic) & (statistic < PLAIN) & (metres > 0)
+    plain = min(PLAIN, law.threshold(UPPER, law.metres))
+    own = np.isfinite(statistic) & (statistic < plain) & (metres > 0)
     values, count = statistic[own], int(own.sum())
     logs = np.log(metres[own]).sum() + PRIOR_LOOKS * np.log(law.metres)
     length = float(np.exp(logs / (count + PRIOR_LOOKS)))
     mass = 1 - law.p_value(law.body, np.full(len(law.body), length))
-    below = 1 - float(law.p_value(np.array(PLAIN), np.array(length)))
+    below = 1 - float(law.p_value(np.array(plain), np.array(length)))
     drawn = np.interp((np.arange(16) + 0.5) / 16 * below, mass, law.body)
     everything = np.concatenate([values, drawn])
     weight = np.concatenate([np.ones(count), np.full(16, PRIOR_LOOKS / 16)])
     order = np.argsort(everything, kind="stable")
     level = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum() * below
-    above = law.body > PLAIN
-    body = np.concatenate([[everything.min() - 1.0], everything[order], [PLAIN], law.body[above]])
+    above = law.body > plain
+    body = np.concatenate([[everything.min() - 1.0], everything[order], [plain], law.body[above]])
     steps = np.concatenate([[0.0], level, [below], mass[above]])
     return EmptyLaw(np.maximum.accumulate(body + 1e-9 * np.arange(len(body))), steps, law.scale, length)
 
@@ -116,13 +120,13 @@ class EmptyLaws:
     """Scenes whose ground differs more than this (`SceneModel.noise`) from place to place are of that kind."""
     final: EmptyLaw
     """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
-    their series and to control strips: what adapting makes too bold on the whole is set right by it."""
+    their series and to control strips: what adapting makes too bold or too timid on the whole is set right by it."""
 
     def settled(self, p_value: Array) -> Array:
-        """Return p-values as the final law has them where it is the more cautious; NaN stays NaN."""
+        """Return p-values as the final law has them; NaN stays NaN."""
         with np.errstate(divide="ignore"):
             logs = -np.log(np.maximum(p_value, 1e-300))
-        return np.maximum(self.final.p_value(logs, np.ones(np.shape(logs))), p_value)
+        return self.final.p_value(logs, np.ones(np.shape(logs)))
 
 
 @cache

@@ -10,7 +10,7 @@ from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.network import apply_network, load_network, network_class
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.share import share_evidence
-from rail_watch.interpret.strips import FINE_GSD_M
+from rail_watch.interpret.strips import MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, bare_enough, scene_model, update_baseline, visible_steps
 
 ROUNDS = 2
@@ -24,10 +24,9 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None]) -> None:
     judged = [t for t, model in enumerate(models) if model is not None]
     for k in range(len(yard.strips)):
         if judged:
-            odds, _ = apply_network(network, *sections_of(yard, models, k))
+            odds = apply_network(network, np.stack(sections_of(yard, models, k)))
             yard.score[k][judged], yard.other[k][judged] = odds[..., 0], odds[..., 1]
-    # Weights that compare scenes have learnt the evidence of groups of tracks too.
-    if network.series and yard.gsd_m > FINE_GSD_M:
+    if yard.gsd_m > MIDDLE_GSD_M:
         share_evidence(yard)
     for k, strip in enumerate(yard.strips):
         yard.occupied[k][:] = False

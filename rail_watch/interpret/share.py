@@ -1,8 +1,8 @@
 """Neighbouring tracks whose pixels are shared: what speaks for a train on either goes to the likelier.
 
-Beyond about a metre GSD the blur of the sensor mixes tracks. The evidence that a train stands on one of two tracks is
-then stronger than that for either; the track for which more speaks gets all of it, the others keep only what speaks for
-themselves.
+Where pixels are wider than the room between tracks, the sensor mixes them. The evidence that a train stands on one of
+two tracks is then stronger than that for either; the track for which more speaks gets all of it, the others keep only
+what speaks for themselves.
 """
 
 from __future__ import annotations

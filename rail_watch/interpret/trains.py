@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from rail_watch.interpret.cars import CarCount, count_cars, count_from_length
 from rail_watch.interpret.looks import Looks, together
+from rail_watch.interpret.network import network_class
 from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
+from rail_watch.interpret.sizes import SizeErrors, load_size_errors
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard
 
@@ -32,8 +34,8 @@ class Train:
     scene: int
     start_m: float
     end_m: float
-    sigma_m: float
-    """Standard error of the length."""
+    length_95: tuple[float, float]
+    """95 % interval of the length, metres."""
     p_value: float
     count: CarCount | None
     """None where the sensor cannot tell."""
@@ -102,10 +104,11 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
     k, t = place
     strip = yard.strips[k]
     start, end = _ends(yard, k, t, run)
-    sigma = float(end_error_m(yard.gsd_m) * np.sqrt(2))
+    errors = load_size_errors(network_class(yard.gsd_m))
+    length_95 = errors.length_95(end - start)
     if yard.gsd_m > FINE_GSD_M:
-        count = count_from_length(end - start, sigma) if yard.gsd_m <= LARGEST_COUNTED_GSD_M else None
-        return Train(k, t, start, end, sigma, p_value, count, ())
+        count = _widened(count_from_length(end - start), end - start, errors)
+        return Train(k, t, start, end, length_95, p_value, count if yard.gsd_m <= LARGEST_COUNTED_GSD_M else None, ())
     first = int(np.clip(start / strip.step_m, 0, len(strip.along_m) - 2))
     last = int(np.clip(np.ceil(end / strip.step_m), first + 1, len(strip.along_m)))
     count = count_cars(yard.other[k][t][first:last].astype(np.float64), strip.step_m)
@@ -115,7 +118,11 @@ def _train(yard: Yard, model: SceneModel, place: tuple[int, int], run: tuple[int
         roof = np.nanmean(strip.pixels[t][:, first:last, middle], axis=-1)
         cuts = np.clip((np.array(count.cuts_m) / strip.step_m).round().astype(int), 0, last - first)
         colours = tuple(tuple(float(v) for v in np.nanmean(roof[:, a:b], axis=1)) for a, b in pairwise(cuts) if b > a)
-    return Train(k, t, start, end, sigma, p_value, count, colours)
+    return Train(k, t, start, end, length_95, p_value, _widened(count, end - start, errors), colours)
+
+
+def _widened(count: CarCount, length_m: float, errors: SizeErrors) -> CarCount:
+    return replace(count, count_95=errors.railcars_95(count.count, length_m, count.count_95))
 
 
 def _ends(yard: Yard, k: int, t: int, run: tuple[int, int]) -> tuple[float, float]:
@@ -132,11 +139,6 @@ def _beyond(score: NDArray[np.float64], last: int, way: int) -> float:
     if not (np.isfinite(outside) and inside > 0 >= outside):
         return 0.0
     return float(np.clip(inside / (inside - outside) - 0.5, -0.5, 0.5))
-
-
-def end_error_m(gsd_m: float) -> float:
-    """Standard error of one end of a train, measured on random yards (see docs/method.md)."""
-    return 0.6 + 1.0 * gsd_m
 
 
 __all__ = ["Train", "trains_of"]

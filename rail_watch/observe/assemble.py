@@ -218,7 +218,6 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
     """Make the observation of one train, before it is compared with others."""
     strip = judged.findings.strips[train.strip]
     ref = judged.stack.scenes[train.scene]
-    half = 1.96 * train.sigma_m
     count = train.count
     middle = int(np.clip(0.5 * (train.start_m + train.end_m) / strip.step_m, 0, len(strip.heading_deg) - 1))
     return Observation(
@@ -234,7 +233,7 @@ def train_observation(site: Site, judged: Judged, train: Train) -> Observation:
         start_m=train.start_m,
         end_m=train.end_m,
         length_m=train.length_m,
-        length_m_95=(max(train.length_m - half, 0.0), train.length_m + half),
+        length_m_95=train.length_95,
         railcars=count.count if count else None,
         railcars_95=count.count_95 if count else None,
         cars=cars_of(judged, train),

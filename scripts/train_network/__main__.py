@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from rail_watch.errors import BadInput, RailWatchError
@@ -102,9 +103,10 @@ def learn(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Measure the law of empty track on held-out series, and print how the network does there."""
-    from scripts.train_network.trains.files import read_network, write_laws
+    """Measure the law of empty track and the errors of sizes on held-out series, and print how the network does."""
+    from scripts.train_network.trains.files import read_network, write_laws, write_size_errors
     from scripts.train_network.trains.measure import figures_of, laws_of, looked_at, settled, table
+    from scripts.train_network.trains.sizes import compared, size_errors_of, sizes_table
 
     for name in options.network_class:
         own = argparse.Namespace(**vars(options) | {"network_class": [name]})
@@ -115,12 +117,19 @@ def measure(options: argparse.Namespace) -> None:
             seen[folder] = list(looked_at(folder, network))
             say(f"{folder}: {sum(len(one.looks) for one in seen[folder])} looks")
         laws = laws_of([look for part in seen.values() for one in part for look in one.looks.values()])
-        laws = settled(laws, [look for part in seen.values() for one in part for look in one.referred(laws)])
+        looks = [look for part in seen.values() for one in part for look in one.referred(laws)]
+        laws = settled(laws, looks, gsd_m=GSD_M[name])
         file = _weights(options) / f"{name}-empty.npz"
         write_laws(file, laws)
         say(f"{file}: written")
         referred = {folder: [look for one in part for look in one.referred(laws)] for folder, part in seen.items()}
         print(table(name, figures_of(referred, gsd_m=GSD_M[name]), laws), end="\n\n")
+        pairs, cases = (list(chain(*part)) for part in zip(*(compared(f, network, laws) for f in folders), strict=True))
+        errors = size_errors_of(pairs, cases)
+        file = _weights(options) / f"{name}-sizes.npz"
+        write_size_errors(file, errors)
+        say(f"{file}: written")
+        print(sizes_table(name, errors, trains=len(pairs)), end="\n\n")
 
 
 def _weights(options: argparse.Namespace) -> Path:

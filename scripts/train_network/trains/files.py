@@ -9,6 +9,8 @@ import numpy as np
 from rail_watch.errors import BadInput
 from rail_watch.interpret.network import Network, as_arrays, from_arrays
 from rail_watch.interpret.null import EmptyLaws
+from rail_watch.interpret.sizes import SizeErrors
+from rail_watch.interpret.sizes import as_arrays as size_arrays
 
 
 def write_network(file: Path, network: Network) -> None:
@@ -39,3 +41,9 @@ def write_laws(file: Path, laws: EmptyLaws) -> None:
         values |= {f"scale_{i}": np.array(law.scale), f"metres_{i}": np.array(law.metres)}
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez(file, **values)
+
+
+def write_size_errors(file: Path, errors: SizeErrors) -> None:
+    """Write the errors of a class so that `rail_watch.interpret.sizes.load_size_errors` reads them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(file, **size_arrays(errors))  # type: ignore[arg-type]

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rail_watch.interpret.describe import SEEN_M
-from rail_watch.interpret.network import LEAST_SEEN, Network, SeriesLayer
-from rail_watch.interpret.sections import CHANNELS, SCALARS
-from rail_watch.interpret.strips import offsets_m
+from rail_watch.interpret.network import Network
 from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.sections import Row
 
@@ -24,9 +21,7 @@ HIDDEN = 48
 BATCH = 28
 """Looks shown at once: `SCENES` at most of each of several tracks."""
 SCENES = (2, 3, 4, 5, 7, 9, 14)
-"""How many scenes of a track are shown together: a series may be short or long."""
-COMPARED = 16
-"""Numbers by which scenes are compared."""
+"""How many scenes of a track are shown together, disturbed alike in what belongs to the place."""
 RATE, LARGEST_RATE, DECAY, DROPOUT = 2e-3, 3e-3, 3e-3, 0.1
 RARE = -2.0
 """Log odds with which learning begins: most steps are neither a train nor a gap."""
@@ -45,52 +40,21 @@ Batch = tuple[tuple[Tensor, ...], int]
 class Plan:
     """How the network of one class of GSD is built and taught."""
 
-    gsd_m: float
     dilation: tuple[int, ...]
     """Steps between taps, layer by layer: together they must reach over the longest thing that explains a step."""
     crop: int
     """Steps of track shown at once."""
     epochs: float
-    series_after: tuple[int, ...] = (1, 3)
-    """Layers along the track after which scenes are compared."""
     texture: float = 0.5
     """Strongest still texture laid over a picture: where pixels are as wide as a track less of it is left."""
     tells_cars: bool = False
 
-    @property
-    def across_m(self) -> NDArray[np.float64]:
-        """Offsets of the zones of a section."""
-        return offsets_m(self.gsd_m)
-
 
 PLANS = {
-    "fine": Plan(0.5, (1, 2, 4, 8, 16), 384, 9, tells_cars=True),
-    "middle": Plan(3.0, (1, 2, 4, 8), 192, 6),
-    "coarse": Plan(10.0, (1, 2, 4, 8), 96, 14, texture=0.25),
+    "fine": Plan((1, 2, 4, 8, 16), 384, 8, tells_cars=True),
+    "middle": Plan((1, 2, 4, 8), 192, 6),
+    "coarse": Plan((1, 2, 4, 8), 96, 9, texture=0.25),
 }
-
-
-class OverSeries(nn.Module):
-    """`rail_watch.interpret.network.SeriesLayer`, as PyTorch sees it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.query = nn.Linear(HIDDEN, COMPARED, bias=False)
-        self.key = nn.Linear(HIDDEN, COMPARED, bias=False)
-        self.mix = nn.Linear(3 * HIDDEN + 1, HIDDEN)
-
-    def forward(self, values: Tensor, seen: Tensor, scenes: int) -> Tensor:
-        """(N, H, S) numbers of `scenes` of each track, and (N, S) how well each was seen, to (N, H, S)."""
-        own = values.unflatten(0, (-1, scenes)).permute(0, 3, 1, 2)
-        weight = seen.unflatten(0, (-1, scenes)).permute(0, 2, 1).clamp(min=LEAST_SEEN)
-        logs = self.query(own) @ self.key(own).transpose(2, 3) / COMPARED**0.5 + weight.log()[:, :, None]
-        if scenes > 1:
-            logs = logs.masked_fill(torch.eye(scenes, dtype=torch.bool), -1e9)
-        many = logs.logsumexp(dim=3, keepdim=True) - np.log(max(scenes - 1, 1))
-        found = logs.softmax(dim=3) @ own
-        mean = (weight[..., None] * own).sum(2, keepdim=True) / weight.sum(2)[:, :, None, None]
-        parts = torch.cat([own, mean.expand_as(own), found, many.clamp(-10, 10)], dim=3)
-        return functional.relu(self.mix(parts)).permute(0, 2, 3, 1).flatten(0, 1)
 
 
 class AlongTrack(nn.Module):
@@ -99,23 +63,18 @@ class AlongTrack(nn.Module):
     def __init__(self, features: int, plan: Plan) -> None:
         super().__init__()
         self.dilation = plan.dilation
-        self.series_after = plan.series_after
         self.read = nn.Conv1d(features, HIDDEN, 1)
         self.along = nn.ModuleList(
             nn.Conv1d(HIDDEN, HIDDEN, TAPS, padding=TAPS // 2 * d, dilation=d) for d in self.dilation
         )
-        self.series = nn.ModuleList(OverSeries() for _ in self.series_after)
         self.say = nn.Conv1d(HIDDEN, 2, 1)
         nn.init.constant_(self.say.bias, RARE)
 
-    def forward(self, sections: Tensor, seen: Tensor, scenes: int) -> Tensor:
-        """(N, F, S) sections, `scenes` of each track, to (N, 2, S) log odds."""
+    def forward(self, sections: Tensor) -> Tensor:
+        """(N, F, S) sections to (N, 2, S) log odds."""
         values = functional.relu(self.read(sections))
-        for i, layer in enumerate(self.along):
+        for layer in self.along:
             values = values + functional.relu(layer(values))
-            for over, after in zip(self.series, self.series_after, strict=True):
-                if after == i:
-                    values = values + over(values, seen, scenes)
         return self.say(functional.dropout(values, DROPOUT, self.training))
 
 
@@ -131,16 +90,6 @@ def as_package(net: AlongTrack) -> Network:
         along=tuple(array(layer.weight, (2, 1, 0)) for layer in net.along),
         along_bias=tuple(array(layer.bias, (0,)) for layer in net.along),
         dilation=net.dilation,
-        series=tuple(
-            SeriesLayer(
-                array(over.query.weight, (1, 0)),
-                array(over.key.weight, (1, 0)),
-                array(over.mix.weight, (1, 0)),
-                array(over.mix.bias, (0,)),
-            )
-            for over in net.series
-        ),
-        series_after=net.series_after,
         say=array(net.say.weight[:, :, 0], (1, 0)),
         say_bias=array(net.say.bias, (0,)),
     )
@@ -152,14 +101,6 @@ def by_track(rows: Sequence[Row], sources: Sequence[int]) -> list[list[Row]]:
     for row, source in zip(rows, sources, strict=True):
         tracks.setdefault((source, row.strip, row.round), []).append(row)
     return list(tracks.values())
-
-
-def seen_of(sections: Tensor, step_m_across: Sequence[float]) -> Tensor:
-    """(N, S) how well each step of (N, F, S) sections was seen near the centre line."""
-    zones = (sections.shape[1] - len(SCALARS)) // len(CHANNELS)
-    first = CHANNELS.index("seen") * zones
-    near = [first + i for i, across in enumerate(step_m_across) if abs(across) <= SEEN_M]
-    return sections[:, near].mean(dim=1)
 
 
 def _cut(row: Row, start: int, crop: int) -> Arrays:
@@ -194,7 +135,7 @@ def _checked(net: AlongTrack, tracks: Sequence[Sequence[Row]], plan: Plan) -> st
     with torch.no_grad():
         for rows in tracks:
             sections, occupied, other = _tensors([(r.sections.T, r.occupied, r.other) for r in rows])  # type: ignore[misc]
-            odds = net(sections, seen_of(sections, plan.across_m), len(rows))
+            odds = net(sections)
             losses.append(loss_of(odds, occupied, other, tells_cars=plan.tells_cars).item())
             yes, train = (odds[:, 0] > 0) & (occupied >= 0), occupied == 1
             right, said, true = right + int((yes & train).sum()), said + int(yes.sum()), true + int(train.sum())
@@ -269,7 +210,7 @@ def _step(net: AlongTrack, batch: Batch, plan: Plan, rng: np.random.Generator) -
     (sections, occupied, other), scenes = batch
     sections, turned = disturbed(sections, rng, scenes=scenes, texture=plan.texture)
     occupied[turned], other[turned] = occupied[turned].flip(-1), other[turned].flip(-1)
-    odds = net(sections, seen_of(sections, plan.across_m), scenes)
+    odds = net(sections)
     loss = loss_of(odds, occupied, other, tells_cars=plan.tells_cars)
     net.zero_grad()
     loss.backward()

@@ -243,9 +243,14 @@ def laws_of(looks: Sequence[Look]) -> EmptyLaws:
     return EmptyLaws((alone, beside), (strange, strange), noisy, IDENTITY)
 
 
-def settled(laws: EmptyLaws, looks: Sequence[Look]) -> EmptyLaws:
-    """Return the laws with their final law: of what looks at empty tracks come to by the others. looks: referred."""
-    raw = np.array([look.p_value for look in looks if look.counts and look.empty and not look.shared])
+def settled(laws: EmptyLaws, looks: Sequence[Look], *, gsd_m: float) -> EmptyLaws:
+    """Return the laws with their final law: of what looks at empty tracks come to by the others. looks: referred.
+
+    Where pixels are wider than the room between tracks, those that show a train on a track near by are left out: what
+    they show is that train.
+    """
+    apart = gsd_m > MIDDLE_GSD_M
+    raw = np.array([look.p_value for look in looks if look.counts and look.empty and not (apart and look.shared)])
     _enough(raw, "")
     logs = -np.log(np.maximum(raw, 1e-300))
     body = np.quantile(logs, np.linspace(0.005, FINAL_BODY, KNOTS))

@@ -3,18 +3,23 @@
 Each series is described twice, as the detector's two rounds see it: with the first guess of empty track, and with the
 trains left out of it. What the second round leaves out is the truth with the mistakes a first round makes: a train
 overlooked, one too many, ends some steps off. A network taught on the bare truth would trust its baseline too far.
+
+Control strips, beside the tracks where no train can stand, are taught as empty: what lies there (fields, bushes, roads,
+half-melted snow) is what a network that has seen nothing but track takes for trains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.errors import BadInput
+from rail_watch.evaluate.truth import TrueTrack
+from rail_watch.interpret.controls import control_yard
 from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.rounds import ROUNDS, TAKEN
 from rail_watch.interpret.share import beside_steps
@@ -109,7 +114,7 @@ def _described(labelled: LabelledYard, round_number: int, first_strip: int) -> I
     models = [scene_model(yard, t, least) for t in range(yard.times)]
     scenes = [t for t, model in enumerate(models) if model is not None]
     for k, strip in enumerate(yard.strips):
-        for t, sections in zip(scenes, sections_of(yard, models, k)[0], strict=True):
+        for t, sections in zip(scenes, sections_of(yard, models, k), strict=True):
             truth, visible = labelled.of(k, t), visible_steps(yard, k, t)
             occupied = occupied_steps(truth, strip.along_m)
             if yard.gsd_m <= FINE_GSD_M:
@@ -139,12 +144,25 @@ def rows_of(labelled: LabelledYard, rng: np.random.Generator, *, first_strip: in
         yield from _described(labelled, round_number, first_strip)
 
 
+def control_rows(labelled: LabelledYard, rng: np.random.Generator, *, first_strip: int) -> Iterator[Row]:
+    """Yield the rows of the series' control strips, all of them empty; none where the site has no room for any."""
+    yard = control_yard(labelled.stack, labelled.site, labelled.radiometry)
+    if yard is not None:
+        truth = {
+            (scene, strip.track): TrackTruth(TrueTrack(strip.track, 1.0, 1.0, ()), ())
+            for scene in labelled.scenes
+            for strip in yard.strips
+        }
+        yield from rows_of(replace(labelled, yard=yard, truth=truth), rng, first_strip=first_strip)
+
+
 def write_sections(series: Drawn, work: Path) -> int:
     """Describe one series and write its rows; returns how many."""
     rng = np.random.default_rng([series.seed, RENDERERS.index(series.renderer)])
     rows: list[Row] = []
     for labelled in labelled_yards(series.folder(work)):
-        rows += rows_of(labelled, rng, first_strip=1 + max((row.strip for row in rows), default=-1))
+        for rows_from in (control_rows, rows_of):  # the first leaves the yard as it is
+            rows += rows_from(labelled, rng, first_strip=1 + max((row.strip for row in rows), default=-1))
     if not rows:
         raise BadInput(f"{series.folder(work)}: shows no track; draw the series again")
     file = series.sections(work)
