@@ -96,7 +96,12 @@ scenes = st.builds(
     notes=st.lists(texts, max_size=2).map(tuple),
 )
 cars = st.builds(
-    rec.Car, lengths, lengths, st.tuples(fractions, fractions, fractions), st.sampled_from(("unknown", "locomotive"))
+    rec.Car,
+    lengths,
+    lengths,
+    st.tuples(fractions, fractions, fractions),
+    st.sampled_from((None, "locomotive")),
+    maybe() | st.floats(0.6, 1),
 )
 counts = st.integers(0, 80)
 movements = st.builds(
@@ -274,7 +279,7 @@ def test_what_crosses_the_antimeridian_is_cut_there() -> None:
 
 
 def test_a_car_without_a_colour_has_none() -> None:
-    car = rec.Car(0.0, 13.9, (math.nan, math.nan, math.nan), "unknown")
+    car = rec.Car(0.0, 13.9, (math.nan, math.nan, math.nan), None)
     document = to_document(_run(_observation(cars=(car,))))
     VALID.validate(document)
     assert document["observations"]["features"][0]["properties"]["cars"][0]["rgb"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.cargo import ApronState, Pile
 from rail_watch.interpret.changes import Patch
 from rail_watch.interpret.findings import Findings
+from rail_watch.interpret.kinds import UNTOLD
 from rail_watch.interpret.looks import LEAST_VISIBLE
 from rail_watch.interpret.radar import in_words, track_reason
 from rail_watch.interpret.shadows import sun_over
@@ -192,13 +194,15 @@ def rgb_of(judged: Judged, colour: Sequence[float]) -> tuple[float, float, float
 
 def cars_of(judged: Judged, train: Train) -> tuple[Car, ...]:
     """List the cars of a train with their places along the track."""
-    if train.count is None or len(train.count.cuts_m) != len(train.colours) + 1:
-        return ()
-    cuts = np.clip(train.start_m + np.array(train.count.cuts_m), train.start_m, train.end_m)
-    cuts[-1] = train.end_m
-    return tuple(
-        Car(float(a), float(b), rgb_of(judged, colour), "unknown")
-        for a, b, colour in zip(cuts[:-1], cuts[1:], train.colours, strict=True)
+    edges = train.edges_m
+    kinds = judged.findings.kinds_of(train) or (UNTOLD,) * len(train.colours)
+    return (
+        tuple(
+            Car(a, b, rgb_of(judged, colour), kind.kind, kind.p)
+            for (a, b), colour, kind in zip(pairwise(edges), train.colours, kinds, strict=True)
+        )
+        if edges
+        else ()
     )
 
 

@@ -173,6 +173,7 @@ def _car(car: Car) -> dict[str, Any]:
         "end_m": _rounded(car.end_m, 1),
         "rgb": _pair(car.rgb, 4),
         "kind": car.kind,
+        "kind_p": _rounded(car.kind_p, 2),
     }
 
 
@@ -341,7 +342,8 @@ def _polygon_from(geometry: Mapping[str, Any]) -> Polygon:
 
 def _car_from(of: Mapping[str, Any]) -> Car:
     red, green, blue = (math.nan,) * 3 if of["rgb"] is None else of["rgb"]
-    return Car(of["start_m"], of["end_m"], (red, green, blue), of["kind"])
+    kind = None if of["kind"] == "unknown" else of["kind"]  # as versions up to 0.1 wrote it
+    return Car(of["start_m"], of["end_m"], (red, green, blue), kind, of.get("kind_p"))
 
 
 def _movement_from(of: Mapping[str, Any]) -> Movement | None:

@@ -13,6 +13,8 @@ Visibility = Literal["clear", "partial", "not-visible"]
 State = Literal["occupied", "empty", "unknown"]
 Status = Literal["used", "baseline", "skipped"]
 Kind = Literal["train", "train-on-bridge", "cargo", "change"]
+CarKindName = Literal["locomotive", "box", "gondola", "tank", "flat"]
+"""A hopper without a roof counts as a gondola, a flat car with containers as a flat car."""
 Direction = Literal["arrived", "departed", "standing", "unknown"]
 
 
@@ -81,8 +83,10 @@ class Car:
     end_m: float
     rgb: tuple[float, float, float]
     """Mean reflectance in red, green, blue (0 to 1)."""
-    kind: str
-    """locomotive, box, gondola, flat, tank or unknown."""
+    kind: CarKindName | None
+    """None where no kind is probable enough, or the sensor is too coarse."""
+    kind_p: float | None = None
+    """Probability that it is so; None where none is named."""
 
 
 @dataclass(frozen=True)
