@@ -106,9 +106,8 @@ def heights_table(found: Found) -> str:
     if len(told):
         error, inside = told[:, 0] - told[:, 3], (told[:, 1] <= told[:, 3]) & (told[:, 3] <= told[:, 2])
         lines.append(f"error, median {np.median(error):.2f} m, mean absolute {np.abs(error).mean():.2f} m")
-        lines.append(
-            f"95 % intervals cover {inside.mean():.3f}; their median width {np.median(np.ptp(told[:, 1:3], axis=1)):.2f} m"
-        )
+        width = np.median(np.ptp(told[:, 1:3], axis=1))
+        lines.append(f"95 % intervals cover {inside.mean():.3f}; their median width {width:.2f} m")
     return "\n".join(lines)
 
 

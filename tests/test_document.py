@@ -134,6 +134,7 @@ observations = st.builds(
     area_m2=maybe() | lengths,
     area_m2_95=maybe() | pairs(lengths),
     height_m=maybe() | st.floats(0, 9),
+    height_m_95=maybe() | pairs(st.floats(0, 9)),
     p_value=p_values,
     likelihood=st.sampled_from([term for _, _, term in TERMS]),
     change=st.sampled_from(get_args(rec.Direction)),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,9 @@ from rail_watch.prepare.zones import local_frame
 
 Array = NDArray[np.float64]
 
-KINDS = ("locomotive", "box", "gondola", "tank", "flat", "other")
+CarKindName = Literal["locomotive", "box", "gondola", "tank", "flat"]
+TOLD: tuple[CarKindName, ...] = ("locomotive", "box", "gondola", "tank", "flat")
+KINDS = (*TOLD, "other")
 """Open gondolas and hoppers, and gondolas under a cover, are one; so are flat cars, empty or loaded. What is `other`
 (a passenger coach) is not told."""
 LEAST_P = 0.6
@@ -79,8 +82,8 @@ FEATURES = (
 class CarKind:
     """What one car is likely to be."""
 
-    kind: str | None
-    """One of `KINDS` but `other`; None where none is probable enough."""
+    kind: CarKindName | None
+    """None where none is probable enough."""
     p: float | None
     """Probability that it is so, where it is told."""
 
@@ -139,7 +142,7 @@ def kinds_of(
 
 def _told(p: Array) -> CarKind:
     best = int(np.argmax(p))
-    return UNTOLD if p[best] < LEAST_P or KINDS[best] == "other" else CarKind(KINDS[best], float(p[best]))
+    return UNTOLD if p[best] < LEAST_P or best >= len(TOLD) else CarKind(TOLD[best], float(p[best]))
 
 
 @cache
@@ -189,7 +192,7 @@ def train_picture(
     with np.errstate(invalid="ignore"):
         seen = light(pixels, model.dark, model.level) - np.log(model.level)[:, None, None]
         gain, offset = (v[:, None, None] for v in (model.gain, model.offset))
-        bare = light(gain * yard.baseline[k][:, steps] + offset, model.dark, model.level)
+        bare = light((gain * yard.baseline[k][:, steps] + offset).astype(np.float32), model.dark, model.level)
         usual = (bare - np.log(model.level)[:, None, None]).mean(axis=0)
     shown = np.nan_to_num(seen.mean(axis=0).astype(np.float64))
     change = np.nan_to_num(shown - np.stack([np.interp(across, strip.across_m, row) for row in usual]))

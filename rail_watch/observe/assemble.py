@@ -261,6 +261,7 @@ def _area_observation(
 ) -> Observation:
     kind: Kind = "cargo" if apron is not None else "change"
     centre = item.polygon.centroid
+    height = item.height if isinstance(item, Pile) else None
     return Observation(
         id=observation_id(kind, site.id, ref.id, apron or "", f"{centre.x:.6f}", f"{centre.y:.6f}"),
         kind=kind,
@@ -280,7 +281,8 @@ def _area_observation(
         cars=(),
         area_m2=item.area_m2,
         area_m2_95=interval,
-        height_m=None,
+        height_m=height.height_m if height else None,
+        height_m_95=height.height_m_95 if height else None,
         p_value=item.p_value,
         likelihood=likelihood_of_p_value(item.p_value),
         change="unknown",

@@ -214,6 +214,7 @@ def _feature(item: Observation, *, simulated: bool) -> dict[str, Any]:
         "area_m2_95": _pair(item.area_m2_95, 1),
         "area_m2_before_95": _pair(item.area_m2_before_95, 1),
         "height_m": _rounded(item.height_m, 1),
+        "height_m_95": _pair(item.height_m_95, 1),
         **_movement(item.movement),
         "p_value": _p(item.p_value),
         "likelihood": item.likelihood,
@@ -395,4 +396,5 @@ def _observation_from(feature: Mapping[str, Any], *, site: str) -> Observation:
         text=of["text"],
         area_m2_before_95=_two(of.get("area_m2_before_95")),
         movement=_movement_from(of),
+        height_m_95=_two(of.get("height_m_95")),
     )

@@ -133,6 +133,7 @@ class Observation:
     area_m2: float | None
     area_m2_95: tuple[float, float] | None
     height_m: float | None
+    """Cargo: above the ground beside it, from its shadow; None where that cannot be measured."""
     p_value: float
     likelihood: str
     """ICD 203 term."""
@@ -150,6 +151,7 @@ class Observation:
     """Of the cargo that lay there at the previous clear look, where it is the same heap."""
     movement: Movement | None = None
     """None where the sensor's bands say nothing of it."""
+    height_m_95: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
