@@ -287,6 +287,16 @@ def test_a_car_without_a_colour_has_none() -> None:
     assert to_document(from_document(document)) == document
 
 
+def test_a_car_of_unknown_kind_as_it_was_once_written_has_none() -> None:
+    document = to_document(_run(_observation(cars=(rec.Car(0.0, 13.9, (0.2, 0.2, 0.2), "box", 0.8),))))
+    (car,) = document["observations"]["features"][0]["properties"]["cars"]
+    assert (car["kind"], car["kind_p"]) == ("box", 0.8)
+    car["kind"] = "unknown"
+    del car["kind_p"]
+    (read,) = from_document(document).observations[0].cars
+    assert (read.kind, read.kind_p) == (None, None)
+
+
 def test_what_is_wrong_with_a_document_is_said_of_the_member() -> None:
     document = to_document(_run(scenes=(_scene(status="done"),)))
     for made, path in ((document, ["scenes", 0]), (document_set([document]), ["documents", 0, "scenes", 0])):
