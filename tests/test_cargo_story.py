@@ -82,6 +82,14 @@ def test_growth_is_said_only_where_intervals_do_not_meet(area_m2: float, share: 
     assert words in second.text
 
 
+def test_the_height_is_said_where_it_is_known() -> None:
+    heap = _heap(0, 100.0, 10.0)
+    assert "high" not in text_of(heap, SITE, site_names={"yard": "Yard"})
+    tall = replace(heap, height_m=2.04, height_m_95=(1.5, 2.6))
+    said = text_of(tall, SITE, site_names={"yard": "Yard"})
+    assert "about 100 m² and 2.0 m high (95 %: 1.5-2.6), lies on the pad." in said
+
+
 def test_a_heap_elsewhere_on_the_apron_is_another_heap() -> None:
     moved = replace(_heap(3, 100.0, 10.0), geometry=affinity.translate(HEAP, 0.002))
     _, second = _linked([_heap(0, 100.0, 10.0), moved], [_scene(0), _scene(3)])

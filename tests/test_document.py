@@ -96,7 +96,12 @@ scenes = st.builds(
     notes=st.lists(texts, max_size=2).map(tuple),
 )
 cars = st.builds(
-    rec.Car, lengths, lengths, st.tuples(fractions, fractions, fractions), st.sampled_from(("unknown", "locomotive"))
+    rec.Car,
+    lengths,
+    lengths,
+    st.tuples(fractions, fractions, fractions),
+    st.sampled_from((None, "locomotive")),
+    maybe() | st.floats(0.6, 1),
 )
 counts = st.integers(0, 80)
 movements = st.builds(
@@ -129,6 +134,7 @@ observations = st.builds(
     area_m2=maybe() | lengths,
     area_m2_95=maybe() | pairs(lengths),
     height_m=maybe() | st.floats(0, 9),
+    height_m_95=maybe() | pairs(st.floats(0, 9)),
     p_value=p_values,
     likelihood=st.sampled_from([term for _, _, term in TERMS]),
     change=st.sampled_from(get_args(rec.Direction)),
@@ -274,11 +280,21 @@ def test_what_crosses_the_antimeridian_is_cut_there() -> None:
 
 
 def test_a_car_without_a_colour_has_none() -> None:
-    car = rec.Car(0.0, 13.9, (math.nan, math.nan, math.nan), "unknown")
+    car = rec.Car(0.0, 13.9, (math.nan, math.nan, math.nan), None)
     document = to_document(_run(_observation(cars=(car,))))
     VALID.validate(document)
     assert document["observations"]["features"][0]["properties"]["cars"][0]["rgb"] is None
     assert to_document(from_document(document)) == document
+
+
+def test_a_car_of_unknown_kind_as_it_was_once_written_has_none() -> None:
+    document = to_document(_run(_observation(cars=(rec.Car(0.0, 13.9, (0.2, 0.2, 0.2), "box", 0.8),))))
+    (car,) = document["observations"]["features"][0]["properties"]["cars"]
+    assert (car["kind"], car["kind_p"]) == ("box", 0.8)
+    car["kind"] = "unknown"
+    del car["kind_p"]
+    (read,) = from_document(document).observations[0].cars
+    assert (read.kind, read.kind_p) == (None, None)
 
 
 def test_what_is_wrong_with_a_document_is_said_of_the_member() -> None:

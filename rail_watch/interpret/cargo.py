@@ -14,6 +14,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.grid import WGS84
 from rail_watch.interpret.aprons import (
+    CHANNELS,
     Window,
     apron_scene,
     bare_apron,
@@ -26,9 +27,10 @@ from rail_watch.interpret.aprons import (
     window_of,
 )
 from rail_watch.interpret.ground_network import apply_ground_network, load_ground_network
+from rail_watch.interpret.heights import Height, ShadowScene, height_of
 from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
-from rail_watch.interpret.pieces import CargoTrust, area_interval, fill_of, load_trust, pieces_of
+from rail_watch.interpret.pieces import EVEN, CargoTrust, area_interval, fill_of, load_trust, pieces_of
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import mask_of, reproject
 
@@ -53,6 +55,8 @@ class ApronOdds:
     """(row, column) log odds of cargo, NaN where not seen."""
     odd: bool
     """The ground looks little as it usually does: snow in patches, or thawing, is easily taken for cargo."""
+    contrast: Array
+    """(row, column) logarithm of light over the apron's usual light, NaN where not seen."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Pile:
     area_m2_95: tuple[float, float]
     p_value: float
     """Probability that an empty apron shows a piece as plain as this or more so."""
+    height: Height | None = None
+    """None where no shadow of it could be measured."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,9 @@ def _round(window: Window, weights: Array, taken: Mask | None) -> list[ApronOdds
         seen = turn(window.usable[t] & window.inside & finite, shadow)
         odds = apply_ground_network(network, turn(picture, shadow), scalars_of(window, scene, t), seen)
         odd = scene.noise > RESTLESS or float(window.gain[t].min()) < UNLIKE
-        out.append(ApronOdds(turn_back(odds, shadow), odd))
+        known = picture[..., CHANNELS.index("seen")] > 0
+        contrast = np.where(known, picture[..., CHANNELS.index("contrast")], np.nan)
+        out.append(ApronOdds(turn_back(odds, shadow), odd, contrast))
     return out
 
 
@@ -161,11 +169,19 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
         before = outlines.get(int(label) - 1)
         if before is None or before.area < outline.area:
             outlines[int(label) - 1] = outline
+    shown = ShadowScene(
+        contrast=look.contrast,
+        open=np.isfinite(look.contrast) & ~window.blocked,
+        cargo=np.nan_to_num(look.odds, nan=-np.inf) > EVEN,
+        steps=window.shadows[t],
+        gsd_m=window.gsd_m,
+    )
     piles = []
     for i, outline in sorted(outlines.items()):
         area = float(pieces.area_m2[i])
         polygon = reproject(outline, window.grid.crs, WGS84)
-        piles.append(Pile(window.area.id, t, polygon, area, area_interval(area, trust), float(p_value[i])))
+        height = height_of(pieces.labels == i + 1, shown)
+        piles.append(Pile(window.area.id, t, polygon, area, area_interval(area, trust), float(p_value[i]), height))
     return tuple(piles)
 
 

@@ -18,6 +18,7 @@ from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.controls import controls_of
 from rail_watch.interpret.deck import motions_of
+from rail_watch.interpret.kinds import CarKind, kinds_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
 from rail_watch.interpret.motion import Motion
@@ -55,10 +56,16 @@ class Findings:
     """What radar says of the yard as a whole; of single tracks it says nothing."""
     motions: tuple[Motion | None, ...] = ()
     """How each of `trains` moves; None where the sensor's bands cannot tell."""
+    kinds: tuple[tuple[CarKind, ...], ...] = ()
+    """Of each of `trains`, of each of its cars; empty where cars cannot be told apart."""
 
     def motion_of(self, train: Train) -> Motion | None:
         """How one of `trains` moves."""
         return dict(zip(self.trains, self.motions, strict=False)).get(train)
+
+    def kinds_of(self, train: Train) -> tuple[CarKind, ...]:
+        """Kinds of the cars of one of `trains`."""
+        return dict(zip(self.trains, self.kinds, strict=False)).get(train, ())
 
     def tracks_of(self, train: Train, *, gsd_m: float) -> tuple[str, ...]:
         """Ids of the tracks the train may stand on: its own first, then those the pixels cannot tell from it."""
@@ -84,6 +91,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     looks: Looks | None = None
     trains: list[Train] = []
     motions: tuple[Motion | None, ...] = ()
+    kinds: tuple[tuple[CarKind, ...], ...] = ()
     shortest = np.full((len(strips), len(stack.scenes)), np.nan)
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
@@ -92,6 +100,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         motions = motions_of(yard, models, stack.scenes, trains)
         if not trains_only:
+            kinds = kinds_of(yard, stack, site, models, trains)
             shortest = detection_limits(yard, looks, models, false_alarm_rate=false_alarm_rate)
     aprons: list[ApronState] = []
     patches: list[Patch] = []
@@ -108,6 +117,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
         looks=looks,
         trains=tuple(trains),
         motions=motions,
+        kinds=kinds,
         limits_m=shortest,
         aprons=tuple(aprons),
         patches=tuple(patches),

@@ -47,6 +47,14 @@ class Train:
         """Length along the track."""
         return self.end_m - self.start_m
 
+    @property
+    def edges_m(self) -> tuple[float, ...]:
+        """Along the track, where its cars begin and end; empty where they cannot be told apart."""
+        if self.count is None or len(self.count.cuts_m) != len(self.colours) + 1:
+            return ()
+        inner = np.clip(self.start_m + np.array(self.count.cuts_m[:-1]), self.start_m, self.end_m)
+        return (*inner.tolist(), self.end_m)
+
 
 def _merged(runs: Sequence[tuple[int, int]], step_m: float, *, gap_m: float) -> list[tuple[int, int]]:
     out: list[tuple[int, int]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.cargo import ApronState, Pile
 from rail_watch.interpret.changes import Patch
 from rail_watch.interpret.findings import Findings
+from rail_watch.interpret.kinds import UNTOLD
 from rail_watch.interpret.looks import LEAST_VISIBLE
 from rail_watch.interpret.radar import in_words, track_reason
 from rail_watch.interpret.shadows import sun_over
@@ -192,13 +194,15 @@ def rgb_of(judged: Judged, colour: Sequence[float]) -> tuple[float, float, float
 
 def cars_of(judged: Judged, train: Train) -> tuple[Car, ...]:
     """List the cars of a train with their places along the track."""
-    if train.count is None or len(train.count.cuts_m) != len(train.colours) + 1:
-        return ()
-    cuts = np.clip(train.start_m + np.array(train.count.cuts_m), train.start_m, train.end_m)
-    cuts[-1] = train.end_m
-    return tuple(
-        Car(float(a), float(b), rgb_of(judged, colour), "unknown")
-        for a, b, colour in zip(cuts[:-1], cuts[1:], train.colours, strict=True)
+    edges = train.edges_m
+    kinds = judged.findings.kinds_of(train) or (UNTOLD,) * len(train.colours)
+    return (
+        tuple(
+            Car(a, b, rgb_of(judged, colour), kind.kind, kind.p)
+            for (a, b), colour, kind in zip(pairwise(edges), train.colours, kinds, strict=True)
+        )
+        if edges
+        else ()
     )
 
 
@@ -256,6 +260,7 @@ def _area_observation(
 ) -> Observation:
     kind: Kind = "cargo" if apron is not None else "change"
     centre = item.polygon.centroid
+    height = item.height if isinstance(item, Pile) else None
     return Observation(
         id=observation_id(kind, site.id, ref.id, apron or "", f"{centre.x:.6f}", f"{centre.y:.6f}"),
         kind=kind,
@@ -275,7 +280,8 @@ def _area_observation(
         cars=(),
         area_m2=item.area_m2,
         area_m2_95=interval,
-        height_m=None,
+        height_m=height.height_m if height else None,
+        height_m_95=height.height_m_95 if height else None,
         p_value=item.p_value,
         likelihood=likelihood_of_p_value(item.p_value),
         change="unknown",

@@ -173,6 +173,7 @@ def _car(car: Car) -> dict[str, Any]:
         "end_m": _rounded(car.end_m, 1),
         "rgb": _pair(car.rgb, 4),
         "kind": car.kind,
+        "kind_p": _rounded(car.kind_p, 2),
     }
 
 
@@ -213,6 +214,7 @@ def _feature(item: Observation, *, simulated: bool) -> dict[str, Any]:
         "area_m2_95": _pair(item.area_m2_95, 1),
         "area_m2_before_95": _pair(item.area_m2_before_95, 1),
         "height_m": _rounded(item.height_m, 1),
+        "height_m_95": _pair(item.height_m_95, 1),
         **_movement(item.movement),
         "p_value": _p(item.p_value),
         "likelihood": item.likelihood,
@@ -341,7 +343,8 @@ def _polygon_from(geometry: Mapping[str, Any]) -> Polygon:
 
 def _car_from(of: Mapping[str, Any]) -> Car:
     red, green, blue = (math.nan,) * 3 if of["rgb"] is None else of["rgb"]
-    return Car(of["start_m"], of["end_m"], (red, green, blue), of["kind"])
+    kind = None if of["kind"] == "unknown" else of["kind"]  # as versions up to 0.1 wrote it
+    return Car(of["start_m"], of["end_m"], (red, green, blue), kind, of.get("kind_p"))
 
 
 def _movement_from(of: Mapping[str, Any]) -> Movement | None:
@@ -393,4 +396,5 @@ def _observation_from(feature: Mapping[str, Any], *, site: str) -> Observation:
         text=of["text"],
         area_m2_before_95=_two(of.get("area_m2_before_95")),
         movement=_movement_from(of),
+        height_m_95=_two(of.get("height_m_95")),
     )

@@ -13,6 +13,8 @@ Visibility = Literal["clear", "partial", "not-visible"]
 State = Literal["occupied", "empty", "unknown"]
 Status = Literal["used", "baseline", "skipped"]
 Kind = Literal["train", "train-on-bridge", "cargo", "change"]
+CarKindName = Literal["locomotive", "box", "gondola", "tank", "flat"]
+"""A hopper without a roof counts as a gondola, a flat car with containers as a flat car."""
 Direction = Literal["arrived", "departed", "standing", "unknown"]
 
 
@@ -81,8 +83,10 @@ class Car:
     end_m: float
     rgb: tuple[float, float, float]
     """Mean reflectance in red, green, blue (0 to 1)."""
-    kind: str
-    """locomotive, box, gondola, flat, tank or unknown."""
+    kind: CarKindName | None
+    """None where no kind is probable enough, or the sensor is too coarse."""
+    kind_p: float | None = None
+    """Probability that it is so; None where none is named."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class Observation:
     area_m2: float | None
     area_m2_95: tuple[float, float] | None
     height_m: float | None
+    """Cargo: above the ground beside it, from its shadow; None where that cannot be measured."""
     p_value: float
     likelihood: str
     """ICD 203 term."""
@@ -146,6 +151,7 @@ class Observation:
     """Of the cargo that lay there at the previous clear look, where it is the same heap."""
     movement: Movement | None = None
     """None where the sensor's bands say nothing of it."""
+    height_m_95: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

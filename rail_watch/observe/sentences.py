@@ -81,8 +81,16 @@ def text_of(item: Observation, site: Site, *, site_names: Mapping[str, str]) -> 
     assert item.area_m2 is not None
     if item.kind == "cargo":
         place = _inline(names.get(item.apron or "", item.apron or ""))
-        return f"A patch of what may be cargo, about {item.area_m2:.0f} m², lies on {place}.{_before(item)}"
+        size = f"about {item.area_m2:.0f} m²{_high(item)}"
+        return f"A patch of what may be cargo, {size}, lies on {place}.{_before(item)}"
     return f"About {item.area_m2:.0f} m² of ground look different from before.{_before(item)}"
+
+
+def _high(item: Observation) -> str:
+    if item.height_m is None or item.height_m_95 is None:
+        return ""
+    low, high = item.height_m_95
+    return f" and {item.height_m:.1f} m high (95 %: {low:.1f}-{high:.1f})"
 
 
 def _train_text(item: Observation, names: Mapping[str, str], site_names: Mapping[str, str]) -> str:

@@ -132,12 +132,68 @@ def measure(options: argparse.Namespace) -> None:
         print(sizes_table(name, errors, trains=len(pairs)), end="\n\n")
 
 
+def car_rows(options: argparse.Namespace) -> None:
+    """Describe the cars that the detector finds in the series of the fine class."""
+    import numpy as np
+
+    from scripts.train_network.kinds.rows import rows_of
+
+    for series in _fine(options):
+        file = series.cars(options.work)
+        if file.exists():
+            say(f"{series.name}: there already")
+            continue
+        try:
+            rows = rows_of(series, options.work)
+        except RailWatchError as error:
+            say(f"{series.name}: left out: {error}")
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, features=rows.features, kinds=rows.kinds)
+        say(f"{series.name}: {len(rows.kinds)} cars{', held out' if series.held_out else ''}")
+
+
+def car_learn(options: argparse.Namespace) -> None:
+    """Learn what tells the kinds of cars, and print how it does on held-out series."""
+    import numpy as np
+
+    from scripts.train_network.kinds.learn import learn as learn_one
+    from scripts.train_network.kinds.learn import table, together
+    from scripts.train_network.kinds.rows import Rows
+
+    taught, held = [], []
+    for series in _fine(options):
+        if series.cars(options.work).exists():
+            with np.load(series.cars(options.work), allow_pickle=False) as data:
+                (held if series.held_out else taught).append(Rows(data["features"], data["kinds"]))
+    if not taught or not held:
+        raise BadInput(f"{options.work}: no cars of both taught and held-out series; run the step 'car-rows' first")
+    weights = learn_one(together(taught))
+    file = _weights(options) / "kinds-fine.npz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(file, weights=weights)
+    say(f"{file}: written, from {len(together(taught).kinds)} cars of {len(taught)} series")
+    print(table(together(held), weights))
+
+
+def _fine(options: argparse.Namespace) -> list[Drawn]:
+    own = argparse.Namespace(**vars(options) | {"network_class": ["fine"]})
+    return _there(own, sections=False)
+
+
 def _weights(options: argparse.Namespace) -> Path:
     return options.weights or options.work / "weights"
 
 
-STEPS = {"draw": draw, "sections": sections, "learn": learn, "measure": measure}
-"""In the order they are run. Steps of another network stand beside these under names of their own."""
+STEPS = {
+    "draw": draw,
+    "sections": sections,
+    "learn": learn,
+    "measure": measure,
+    "car-rows": car_rows,
+    "car-learn": car_learn,
+}
+"""In the order they are run; `car-` are of the regression for kinds of railcars, the others of the network."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("--epochs", type=float, help="default: by class")
             own.add_argument("--seed", type=int, default=0, help="of weights and crops (default: %(default)s)")
             own.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4))
-        if name in ("learn", "measure"):
+        if name in ("learn", "measure", "car-learn"):
             own.add_argument("--weights", type=Path, help="folder of the weights (default: WORK/weights)")
     parser.epilog = "held out: " + "; ".join(
         f"{renderer} {', '.join(map(str, sorted(seeds)))}" for renderer, seeds in HELD_OUT.items()

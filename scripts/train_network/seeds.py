@@ -48,6 +48,10 @@ class Drawn:
         """Where its training rows lie."""
         return work / "sections" / self.renderer / self.network_class / f"{self.seed}.npz"
 
+    def cars(self, work: Path) -> Path:
+        """Where what is shown of its cars lies."""
+        return work / "cars" / self.renderer / self.network_class / f"{self.seed}.npz"
+
 
 def seeds_of(text: str) -> list[int]:
     """`3`, `3-7` or `3,5,9-11` as a list.

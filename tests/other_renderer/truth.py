@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from pyproj import Geod
 from scipy import ndimage
-from shapely import LineString, Polygon, contains_xy, points
+from shapely import LineString, Polygon, contains_xy, maximum_inscribed_circle, points
 from shapely.ops import unary_union
 
 from .ground import block_pixels
+from .picture import Pile
 from .place import Place
 from .sensor import Window
 from .series import Day, Renderer, Series
@@ -146,6 +147,13 @@ def _polygon(series: Series, xy: np.ndarray) -> dict:
     return {"type": "Polygon", "coordinates": [lonlat_ring(series.place, xy)]}
 
 
+def _top(pile: Pile) -> float:
+    """Height a pile is drawn with: a domed one rises by 0.8 from its edge and may be too narrow for its height."""
+    if not pile.domed:
+        return pile.height
+    return min(pile.height, 0.8 * float(maximum_inscribed_circle(Polygon(pile.xy), tolerance=0.05).length))
+
+
 def _cargo_truth(series: Series, day: Day, window: Window, clear: np.ndarray) -> list[dict]:
     out = []
     for pile in day.piles:
@@ -155,7 +163,7 @@ def _cargo_truth(series: Series, day: Day, window: Window, clear: np.ndarray) ->
                 "id": pile.id,
                 "apron": pile.apron,
                 "area_m2": round(Polygon(pile.xy).area, 2),
-                "height_m": round(pile.height, 2),
+                "height_m": round(_top(pile), 2),
                 "visible_fraction": round(float(seen), 4),
                 "geometry": _polygon(series, pile.xy),
             }
