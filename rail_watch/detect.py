@@ -22,6 +22,7 @@ from rail_watch import __version__, aoi, imagery
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
+from rail_watch.imagery.sanity import checked
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.findings import interpret, interpret_radar
 from rail_watch.interpret.refine import applied, refine
@@ -79,6 +80,8 @@ class _Part:
     scenes: tuple[SceneRecord, ...]
     seen: tuple[Seen, ...]
     unread: tuple[Unread, ...]
+    notes: tuple[str, ...] = ()
+    """What was decided about the source's scenes: an older processing left, tiles joined, a time of day supposed."""
 
 
 def software() -> dict[str, str]:
@@ -233,6 +236,8 @@ def _judge_site(
     if not refs:
         return None
     scenes, unread = _read_all(refs, site, jobs=options.jobs, progress=progress)
+    scenes, doubted = checked(scenes, site)
+    unread += doubted
     groups = groups_of(scenes)
     if progress is not None:
         progress(len(refs), len(refs), f"{site.id}: judging {len(scenes)} scenes of {len(groups)} sensors")
@@ -255,7 +260,8 @@ def _judge_site(
     faults = tuple(
         Unread(SceneRef(id=f, when=refs[0].when, platform=None, gsd_m=None, assets=()), f) for f in found.faults
     )
-    return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults))
+    notes = tuple(note.replace(f"{Path(source).absolute()}/", "") for note in found.notes)
+    return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults), notes)
 
 
 def _glance(site: Site, *, source: str | Path, options: DetectOptions) -> _Part | None:
@@ -313,6 +319,7 @@ def _warnings(part: _Part) -> tuple[str, ...]:
     out += [judged.note for judged in part.judged if judged.note is not None]
     for record in part.scenes:
         out += [f"{record.id}: {note}" for note in record.notes]
+    out += part.notes
     return tuple(dict.fromkeys(out))
 
 

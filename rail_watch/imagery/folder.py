@@ -23,11 +23,12 @@ from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.pixels import grid_of, says_simulated
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.safe_open import safe_open
+from rail_watch.imagery.safe_product import document_in, products_in, scene_of
 from rail_watch.imagery.scene import Asset, Band, SceneRef
 from rail_watch.imagery.stac_item import Place, members, scene_ref, text
 from rail_watch.imagery.stac_walk import read_document
 
-SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".tif", ".tiff", ".jp2")
 JSON_SUFFIXES = (".json", ".geojson")
 MAX_FILES = 100_000
 USUAL_HOUR = 10.5
@@ -57,7 +58,9 @@ def _files(folder: Path, suffixes: tuple[str, ...], log: _Log) -> list[Path]:
     """Return the folder's files of a kind, in order; links that lead out of it are left out."""
     found = []
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and document_in(Path(where) / name) is None
+        )
         for name in sorted(names):
             path = Path(where) / name
             if name.startswith(".") or path.suffix.lower() not in suffixes:
@@ -131,6 +134,17 @@ def _described(folder: Path, files: list[Path], log: _Log) -> _Described:
         for item in _features(path, log):
             _take(item, path, folder, into=described, log=log)
     return described
+
+
+def _products(folder: Path, log: _Log) -> list[SceneRef]:
+    """Return the Sentinel-2 products (SAFE folders) in a folder."""
+    found = []
+    for product in products_in(folder):
+        try:
+            found.append(scene_of(product))
+        except BadCatalogue as fault:
+            log.faults.append(str(fault))
+    return found
 
 
 def _header(path: Path) -> _Header:
@@ -281,7 +295,7 @@ def _scene(
 
 
 def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the scenes in a folder (or one file) of GeoTIFFs, then faults and notes, one line each.
+    """Return the scenes in a folder (or one file) of images and products, then faults and notes, one line each.
 
     Parameters
     ----------
@@ -295,12 +309,16 @@ def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ..
     """
     log = _Log([], [])
     folder = source.parent if source.is_file() else source
+    if source.is_dir() and document_in(folder) is not None:
+        return tuple(_products(folder, log)), tuple(log.faults), ()
     if source.is_file():
         paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in JSON_SUFFIXES)
     else:
         paths, beside = _files(folder, SUFFIXES, log), _files(folder, JSON_SUFFIXES, log)
     described = _described(folder, beside, log)
-    if not paths and not described.scenes:
+    if source.is_dir():
+        described.scenes += _products(folder, log)
+    if not paths and not described.scenes and not log.faults:
         raise BadCatalogue(f"{source}: no catalog.json and no GeoTIFF in it")
     if source.is_file():
         mine = str(source.resolve())

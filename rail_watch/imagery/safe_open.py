@@ -2,7 +2,8 @@
 
 What GDAL would otherwise do with a hostile file, and what is done against it:
 
-- pick a driver that follows references (VRT, WMS, …): only TIFF's magic bytes, and the driver fixed to GTiff;
+- pick a driver that follows references (VRT, WMS, …): only the magic bytes of TIFF and JPEG 2000, and the driver
+  fixed to GTiff or JP2OpenJPEG;
 - read sidecar files (``.aux.xml``, ``.ovr``, ``.msk``): the folder is declared empty and PAM is off;
 - take the pixels of decimated reads from the file or address named in the tag OVERVIEW_FILE: refused;
 - allocate what the header claims: caps on pixels, bands and the size of one block;
@@ -21,6 +22,7 @@ from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
 
 from rail_watch.errors import BadRaster
+from rail_watch.imagery import jp2_header
 from rail_watch.imagery.quiet import without_warning
 from rail_watch.imagery.tiff_header import directories
 
@@ -40,7 +42,8 @@ ENVIRONMENT = {
 }
 
 
-def _local_file(path: Path) -> Path:
+def _local_file(path: Path) -> tuple[Path, str]:
+    """Return the resolved file and the driver for it."""
     if "\0" in str(path):
         raise BadRaster("a raster's path holds a NUL character")
     try:
@@ -48,15 +51,25 @@ def _local_file(path: Path) -> Path:
         if not resolved.is_file():
             raise BadRaster(f"{path}: not a regular file")
         with resolved.open("rb") as stream:
-            magic = stream.read(4)
+            magic = stream.read(len(jp2_header.MAGIC))
     except OSError as fault:
         reason = "no such file" if isinstance(fault, FileNotFoundError) else fault.strerror or type(fault).__name__
         raise BadRaster(f"{path}: {reason}") from fault
     if str(resolved).startswith("/vsi"):
         raise BadRaster(f"{path}: not a path of a local file")
-    if magic not in MAGIC:
-        raise BadRaster(f"{path}: not a TIFF file; convert it to GeoTIFF first")
-    return resolved
+    if magic == jp2_header.MAGIC:
+        _check_tiles(resolved, path)
+        return resolved, "JP2OpenJPEG"
+    if magic[:4] not in MAGIC:
+        raise BadRaster(f"{path}: not a TIFF or JPEG 2000 file; convert it to GeoTIFF first")
+    return resolved, "GTiff"
+
+
+def _check_tiles(resolved: Path, path: Path) -> None:
+    """Refuse JPEG 2000 in one huge tile; GDAL shows blocks smaller than what must be decoded for one."""
+    size = 4 * jp2_header.tile_values(resolved)
+    if size > MAX_BLOCK_BYTES:
+        raise BadRaster(f"{path}: its tiles decode to {size / 1e6:.0f} MB each; convert it to tiled GeoTIFF first")
 
 
 def _cause(fault: BaseException) -> str:
@@ -88,7 +101,7 @@ def _block_bytes(dataset: DatasetReader) -> int:
 
 def _check_mask(dataset: DatasetReader, path: Path) -> None:
     """Refuse a mask inside the file whose blocks are too large; GDAL does not tell their size."""
-    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0]:
+    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0] or dataset.driver != "GTiff":
         return
     for directory in directories(path):
         if directory.is_mask and directory.block[0] * directory.block[1] > MAX_BLOCK_BYTES:
@@ -127,7 +140,7 @@ def _check(dataset: DatasetReader, path: Path) -> None:
 
 @contextmanager
 def safe_open(path: Path) -> Generator[DatasetReader]:
-    """Open one local GeoTIFF that may be hostile.
+    """Open one local GeoTIFF or JPEG 2000 file that may be hostile.
 
     Everything done with the dataset inside the ``with`` block is guarded too.
 
@@ -137,9 +150,9 @@ def safe_open(path: Path) -> Generator[DatasetReader]:
         One line naming the file, for anything that goes wrong here or inside the block.
     """
     with _named(path), ExitStack() as stack:
-        resolved = _local_file(path)
+        resolved, driver = _local_file(path)
         stack.enter_context(rasterio.Env(**ENVIRONMENT))
         with without_warning():
-            dataset = stack.enter_context(rasterio.open(resolved, driver="GTiff", sharing=False))
+            dataset = stack.enter_context(rasterio.open(resolved, driver=driver, sharing=False))
         _check(dataset, path)
         yield dataset

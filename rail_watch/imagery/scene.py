@@ -14,8 +14,9 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.grid import Grid
+from rail_watch.imagery.radiometry import Rule
 
-QualityKind = Literal["scl", "udm2", "qa-pixel", "data-mask", "cloud", "cloud-probability"]
+QualityKind = Literal["scl", "udm2", "qa-pixel", "bqa", "data-mask", "cloud", "cloud-probability"]
 
 
 class Quality(IntEnum):
@@ -47,6 +48,8 @@ class Band:
     nodata: float | None = None
     assumed: bool = False
     """True: the catalogue gives no scale, so the product's documented one stands in, for whole numbers only."""
+    rule: Rule = "file"
+    """Where scale and offset come from; see `radiometry.RULES`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class SceneRef:
     licence: str | None = None
     properties: Mapping[str, object] = field(default_factory=dict)
     """The item's own properties, as read, and the name of its `collection`."""
+    tiles: tuple[SceneRef, ...] = ()
+    """Other tiles of the same overpass, to fill what this one does not show; see `mosaic`."""
 
 
 @dataclass(frozen=True)
