@@ -1,6 +1,7 @@
 """The main job, top to bottom: find, read, prepare, interpret, compare, say.
 
-The only module that knows all stages. No clock, no network of its own, no plotting: the time of making is handed in.
+The only module that knows all stages. No clock, no network of its own, no plotting: the time of making is handed in,
+and what is far away is reached through `rail_watch.providers`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rail_watch import __version__, aoi, imagery
+from rail_watch import __version__, aoi, imagery, providers
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
@@ -34,6 +35,7 @@ from rail_watch.observe.sentences import summary_of, text_of
 from rail_watch.prepare.stack import Stack, prepare
 
 Progress = Callable[[int, int, str], None]
+Where = str | Path | providers.Source
 
 SAME_GSD = 1.3
 """Scenes whose GSDs differ by less than this factor are judged together."""
@@ -41,6 +43,8 @@ BASELINE_SCENES = 30
 """Scenes before and after the interval asked for that are read to know what the site usually looks like."""
 FINE_LINES_M, COARSEST_LINES_M = 2.0, 30.0
 """Lines of an accuracy between these are laid onto the imagery before they are used."""
+IN_FLIGHT = 8
+"""Scenes read from the network at the same time: they wait for servers, not for processors."""
 MOST_HELPERS = 2
 """Processes beside the first: a site has few sensors and few linked sites."""
 OPTICAL = ("blue", "green", "red", "nir", "pan")
@@ -117,7 +121,8 @@ def _read_all(
     """Read every scene's window; what fails stays a record."""
     scenes: list[Scene] = []
     unread: list[Unread] = []
-    with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
+    far = any(ref.access is not None for ref in refs)
+    with ThreadPoolExecutor(max_workers=max(jobs, IN_FLIGHT if far else 1)) as pool:
         for index, result in enumerate(pool.map(lambda ref: imagery.read(ref, site, margin_m=_margin_m(ref)), refs)):
             if isinstance(result, Scene):
                 scenes.append(result)
@@ -219,7 +224,7 @@ def _judge_groups(
 def _judge_site(
     site: Site,
     *,
-    source: str | Path,
+    source: Where,
     options: DetectOptions,
     progress: Progress | None = None,
     elsewhere: bool = False,
@@ -229,7 +234,7 @@ def _judge_site(
 
     A site that is looked at only for trains to know again (`elsewhere`) needs imagery that shows cars, and no limits.
     """
-    found = imagery.find(site, (None, None), source=source, sensor=options.sensor)
+    found = providers.find(site, options.when, source=source, sensor=options.sensor)
     refs = _chosen(found.scenes, options.when)
     if elsewhere:
         refs = [ref for ref in refs if ref.gsd_m is None or ref.gsd_m <= FINE_GSD_M]
@@ -264,14 +269,14 @@ def _judge_site(
     return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults), notes)
 
 
-def _glance(site: Site, *, source: str | Path, options: DetectOptions) -> _Part | None:
+def _glance(site: Site, *, source: Where, options: DetectOptions) -> _Part | None:
     """Look at a linked site for trains to know again; its pixels are not needed afterwards."""
     part = _judge_site(site, source=source, options=options, elsewhere=True)
     return None if part is None else replace(part, judged=())
 
 
 def _glances(
-    sites: Sequence[Site], *, source: str | Path, options: DetectOptions, pool: Executor | None
+    sites: Sequence[Site], *, source: Where, options: DetectOptions, pool: Executor | None
 ) -> Callable[[], list[_Part]]:
     """Return what gives the linked sites' parts when asked; with a pool they are looked at meanwhile."""
     glance = partial(_glance, source=source, options=options)
@@ -324,7 +329,12 @@ def _warnings(part: _Part) -> tuple[str, ...]:
 
 
 def _finished(
-    part: _Part, others: Sequence[_Part], *, options: DetectOptions, created: datetime, source: str | Path
+    part: _Part,
+    others: Sequence[_Part],
+    *,
+    options: DetectOptions,
+    created: datetime,
+    source: Where,
 ) -> DetectRun:
     """Compare one site's observations with those before and elsewhere, and put them into words."""
     elsewhere = [seen for other in others if other.site.id != part.site.id for seen in other.seen]
@@ -354,7 +364,7 @@ def _finished(
 def detect_sites(
     sites: Sequence[Site],
     *,
-    source: str | Path,
+    source: Where,
     options: DetectOptions,
     created: datetime,
     progress: Progress | None = None,
@@ -365,7 +375,7 @@ def detect_sites(
     Parameters
     ----------
     sites : what to watch; sites they are linked with are looked at too, so that the same train is known again.
-    source : a static STAC catalogue, or a folder of GeoTIFFs.
+    source : a static STAC catalogue, a folder of images, or a place on the network; see `rail_watch.providers`.
     options : interval, sensor, false-alarm rate, readers in parallel.
     created : time stamped on the answer; the same inputs and the same stamp give the same bytes.
     progress : called with (done, of, what) as work goes on.
@@ -397,7 +407,7 @@ def detect_sites(
     ]
 
 
-def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: str | Path) -> str:
+def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: Where) -> str:
     asked = ", ".join(site.id for site in sites)
     tried = [item for p in parts if p is not None for item in p.unread if item.failed]
     more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""

@@ -101,8 +101,8 @@ def test_a_broken_branch_is_a_fault_and_the_rest_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("https://example.com/stac", "on the network are not read yet"),
-        ("earth-search", "on the network are not read yet"),
+        ("https://example.com/stac", "a catalogue on the network"),
+        ("earth-search", "no such file or folder"),
         ("nowhere", "no such file or folder"),
         ("a\0b", "NUL"),
         ("x" * 5000, "no such file or folder"),

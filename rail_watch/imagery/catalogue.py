@@ -14,12 +14,11 @@ from rail_watch.aoi.site import Site
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import stac_walk
 from rail_watch.imagery.folder import SUFFIXES, scenes_in
+from rail_watch.imagery.hrefs import shown
 from rail_watch.imagery.interval import Interval, within
 from rail_watch.imagery.mosaic import merged, newest
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.imagery.stac_item import Place, scene_ref, texts
-
-KNOWN_SERVICES = ("earth-search", "planetary-computer", "cdse")
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,8 @@ def sample_imagery_path() -> Path:
 def _start(source: str | os.PathLike[str]) -> Path:
     """Return the local path meant by a source."""
     text = os.fspath(source)
-    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) or text in KNOWN_SERVICES:
-        raise BadCatalogue(
-            f"{text[:120]}: catalogues on the network are not read yet; download the items and their files"
-        )
+    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+        raise BadCatalogue(f"{shown(text)}: a catalogue on the network; `rail_watch.providers.find` reads those")
     if "\0" in text:
         raise BadCatalogue("the source's path holds a NUL character")
     path = Path(text)
@@ -64,7 +61,8 @@ def _start(source: str | os.PathLike[str]) -> Path:
     except OSError:
         known = False
     if not known:
-        raise BadCatalogue(f"{text[:200]}: no such file or folder; give a STAC catalogue or a folder of GeoTIFFs")
+        mend = "give a STAC catalogue, a folder of images or a provider's name"
+        raise BadCatalogue(f"{text[:200]}: no such file or folder; {mend}")
     return path.resolve()
 
 

@@ -14,7 +14,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.errors import BadInput, BadRaster
 from rail_watch.grid import Grid
 from rail_watch.imagery import checksum
-from rail_watch.imagery.hrefs import is_remote
+from rail_watch.imagery.hrefs import is_remote, shown
 from rail_watch.imagery.pixels import Part, imagery_part, quality_part, sheet_of
 from rail_watch.imagery.quality import GROW_M, NO_VALUE, grown, worst
 from rail_watch.imagery.radiometry import RULES, Rule
@@ -39,7 +39,7 @@ class _Log:
 def _local(asset: Asset, log: _Log) -> Path:
     """Return the asset's local file, checked against the catalogue's checksum where there is one."""
     if is_remote(asset.href):
-        raise BadRaster(f"{asset.href[:120]}: on the network, which is not read yet; download it beside its catalogue")
+        raise BadRaster(f"{shown(asset.href)}: on the network, and no provider reads it; download it")
     path = Path(asset.href)
     if not path.is_file():
         raise BadRaster(f"{path}: no such file; fetch it, or take the scene out of the catalogue")
@@ -181,6 +181,12 @@ def read(ref: SceneRef, site: Site, *, margin_m: float = 30.0) -> Scene | Unread
         ``failed=False`` where the image simply does not show the site. It never raises for a bad file.
     """
     try:
-        return _read(ref, site, margin_m)
+        if ref.access is None:
+            return _read(ref, site, margin_m)
+        with ref.access.brought(ref, site, margin_m=margin_m) as local:
+            if isinstance(local, Unread):
+                return local
+            answer = _read(local, site, margin_m)
     except BadInput as fault:
         return Unread(ref, str(fault))
+    return replace(answer, ref=replace(ref, simulated=answer.ref.simulated))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rail_watch.aoi.site import Site
 from rail_watch.grid import Grid
 from rail_watch.imagery.radiometry import Rule
 
@@ -67,6 +69,17 @@ class Asset:
     """`file:checksum` of the catalogue, multihash hex, where given."""
 
 
+class Access(Protocol):
+    """What can bring parts of files on the network to this machine. Implemented above this layer."""
+
+    def brought(self, ref: SceneRef, site: Site, *, margin_m: float) -> AbstractContextManager[SceneRef | Unread]:
+        """Give the scene with local files that hold at least the window of the site, for as long as the block lasts.
+
+        Unread where that cannot be: failed, or the image does not show the site.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SceneRef:
     """One acquisition as the catalogue describes it: no pixels."""
@@ -93,6 +106,8 @@ class SceneRef:
     """The item's own properties, as read, and the name of its `collection`."""
     tiles: tuple[SceneRef, ...] = ()
     """Other tiles of the same overpass, to fill what this one does not show; see `mosaic`."""
+    access: Access | None = field(default=None, compare=False, repr=False)
+    """What brings the windows of assets on the network to this machine; None: local files only."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +138,4 @@ class Unread:
     """True: an error (exit status 3). False: nothing over the site, which is no fault."""
 
 
-__all__ = ["Asset", "Band", "Polygon", "Quality", "QualityKind", "Scene", "SceneRef", "Unread"]
+__all__ = ["Access", "Asset", "Band", "Polygon", "Quality", "QualityKind", "Scene", "SceneRef", "Unread"]

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import radiometry
 from rail_watch.imagery.bands import COMMON, common_name, family, unique
-from rail_watch.imagery.hrefs import checked_id, resolved
+from rail_watch.imagery.hrefs import checked_id, on_web, resolved
 from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.scene import Asset, Band, QualityKind, SceneRef
@@ -41,6 +41,14 @@ class Place:
     """Of the document, for relative hrefs."""
     root: Path
     """Of the catalogue; no href leads out of it."""
+    address: str | None = None
+    """Of the document where it came from the network; hrefs are then relative to it, and folder and root unused."""
+
+    def resolve(self, href: object) -> str:
+        """Return the path or address that a href names; raise `BadCatalogue` for one that is refused."""
+        if self.address is not None:
+            return on_web(href, base=self.address)
+        return resolved(href, folder=self.folder, root=self.root)
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,7 @@ def _candidates(item: Members, collection: Members, place: Place, *, item_id: st
         if quality is None and not bands:
             continue
         jp2 = "jp2" in (text(asset.get("type")) or str(asset.get("href"))).lower()
-        href = resolved(asset.get("href"), folder=place.folder, root=place.root)
+        href = place.resolve(asset.get("href"))
         checksum = text(asset.get("file:checksum"))
         visual = "visual" in roles or re.match(r"(visual|tci|rendered)", key.lower()) is not None
         gsd_m = _gsd(key, asset) or number(properties.get("gsd"))
