@@ -53,7 +53,8 @@ class Handler(BaseHTTPRequestHandler):
                 stream.write(json.dumps(line) + "\n")
         try:
             parts = path.strip("/").split("/")
-            kind = {"api": self._api, "sas": self._sas, "planet": self._planet}.get(parts[0], self._file)
+            kinds = {"api": self._api, "sas": self._sas, "planet": self._planet, "eodata": self._s3}
+            kind = kinds.get(parts[0], self._file)
             kind(parts, body)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
@@ -113,6 +114,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: len(data) // 2] if cut else data)
         if cut:
             self.close_connection = True
+
+    def _s3(self, parts: list[str], _body: bytes) -> None:
+        """Answer an object store's GET in path style; who has not signed is refused."""
+        signature = self.headers.get("Authorization", "")
+        if not signature.startswith("AWS4-HMAC-SHA256 Credential=planted-id/"):
+            return self._send(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+        path = FOLDER / "/".join(parts[1:])
+        if not path.is_file():
+            return self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        return self._content(path.read_bytes(), "plain", cut=False)
 
     # ---- a small STAC API ----------------------------------------------------------------------------------------
 

@@ -349,6 +349,27 @@ def test_planet_is_searched_activated_and_read(
     assert isinstance(second, Scene) and second.bands == ("blue", "green", "red", "nir")
 
 
+def test_an_object_store_is_read_with_the_user_s_keys(
+    server: Server, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at CDSE: S3 in path style behind an endpoint of its own, keys from the environment."""
+    store = {"AWS_S3_ENDPOINT": f"127.0.0.1:{server.port}", "AWS_VIRTUAL_HOSTING": "FALSE", "AWS_HTTPS": "NO"}
+    ref = refs_in(server, site, "plain", "x")
+    names = [Path(one.href).name for one in ref.assets]
+    moved = tuple(replace(one, href=f"s3://eodata/{name}") for one, name in zip(ref.assets, names, strict=True))
+    ref = replace(ref, assets=moved, access=Remote(WebDoor(web_of(server), store)))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "wrong-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+    refused = imagery.read(ref, site)
+    assert isinstance(refused, Unread) and refused.reason.startswith("read-failed: s3://eodata/"), refused
+    assert "planted-secret" not in refused.reason and "\n" not in refused.reason
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "planted-id")
+    answer = imagery.read(ref, site)
+    assert isinstance(answer, Scene), answer
+    same([_scene(imagery.find(site, (None, None), source=server.folder / "items.json").scenes[0], site)], [answer])
+
+
 def _write_udm2(folder: Path) -> None:
     import rasterio
 

@@ -88,7 +88,8 @@ def _track(ref: SceneRef) -> str:
     return " ".join(str(part) for part in (orbit, *(ref.properties.get(key) for key in keys)) if part is not None)
 
 
-def _coverage(ref: SceneRef, site: Site) -> float:
+def coverage(ref: SceneRef, site: Site) -> float:
+    """Return the share of a site inside a scene's footprint, 0 where it has none."""
     if ref.footprint is None:
         return 0.0
     return float(ref.footprint.intersection(site.polygon).area / site.polygon.area)
@@ -112,7 +113,7 @@ def merged(scenes: Iterable[SceneRef], site: Site) -> tuple[list[SceneRef], list
     kept, notes = [], []
     for group in groups.values():
         whole = sorted(group, key=version, reverse=True)
-        first, *rest = sorted(whole, key=lambda one: -round(_coverage(one, site), 6))
+        first, *rest = sorted(whole, key=lambda one: -round(coverage(one, site), 6))
         kept.append(replace(first, tiles=tuple(rest)) if rest else first)
         if rest:
             notes.append(f"scene {first.id} is read together with {', '.join(one.id for one in rest)}: one overpass")

@@ -61,6 +61,9 @@ class Source:
         return Tools(web, chips, self.offline)
 
 
+Where = Source | str | os.PathLike[str]
+
+
 def is_address(text: str) -> bool:
     """Return whether a source is an address on the network."""
     return re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) is not None
@@ -106,20 +109,27 @@ def provider_of(source: Source) -> Provider | None:
     return api if chips is not None and chips.items(api.address()) else StaticCatalogue(source.where)
 
 
-def wide(when: Interval) -> Interval:
+def wide(when: Interval, around: timedelta = AROUND) -> Interval:
     """Return the interval to search: the one asked for, and what it is compared with."""
     first, last = when
     if first is None and last is None:
         raise BadCatalogue("a source on the network needs --datetime, such as 2022-10-01/2022-12-31")
-    return (None if first is None else first - AROUND), (None if last is None else last + AROUND)
+    return (None if first is None else first - around), (None if last is None else last + around)
 
 
-def find(site: Site, when: Interval, *, source: Source | str | os.PathLike[str], sensor: str | None = None) -> Found:
+def find(
+    site: Site,
+    when: Interval,
+    *,
+    source: Source | str | os.PathLike[str],
+    sensor: str | None = None,
+    around: timedelta = AROUND,
+) -> Found:
     """Return the scenes that a source holds of a site: `rail_watch.imagery.find` for everything, near or far.
 
     Parameters
     ----------
-    when : the interval asked for. On the network scenes around it are searched too (`AROUND`); of something here
+    when : the interval asked for. On the network scenes around it are searched too (`around`); of something here
         everything is returned.
 
     Raises
@@ -135,7 +145,7 @@ def find(site: Site, when: Interval, *, source: Source | str | os.PathLike[str],
         return _reachable(imagery.find(site, (None, None), source=given.where, sensor=sensor), given)
     if given.offline:
         _check_remembered(given, provider)
-    asked = when if isinstance(provider, StaticCatalogue) else wide(when)
+    asked = when if isinstance(provider, StaticCatalogue) else wide(when, around)
     found = provider.find(Query(site, asked, sensor), given.tools())
     return chosen(found, site, (None, None) if isinstance(provider, StaticCatalogue) else asked, sensor=sensor)
 
