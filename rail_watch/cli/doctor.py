@@ -37,7 +37,8 @@ class Finding:
 def command(ctx: click.Context, offline: bool) -> None:
     """Check versions, drivers, keys, providers and disk.
 
-    One line each, with the mend; keys are named, never shown. A clock far from the providers' is said too. Ends with status 1 where something is missing that every run needs.
+    One line each, with the mend; keys are named, never shown. A clock far from the providers' is said too.
+    Ends with status 1 where something is missing that every run needs.
     """
     bad = False
     for finding in _findings(offline):
