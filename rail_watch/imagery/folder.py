@@ -16,7 +16,7 @@ from shapely import MultiPoint, Polygon
 
 from rail_watch.errors import BadCatalogue, BadInput
 from rail_watch.imagery import tags as tag_words
-from rail_watch.imagery.bands import common_name, family
+from rail_watch.imagery.bands import common_name, family, unique
 from rail_watch.imagery.file_names import NamedPart, part_of, platform_in, time_in
 from rail_watch.imagery.hrefs import is_remote, resolved
 from rail_watch.imagery.interval import parse_time
@@ -27,9 +27,11 @@ from rail_watch.imagery.safe_product import document_in, products_in, scene_of
 from rail_watch.imagery.scene import Asset, Band, SceneRef
 from rail_watch.imagery.stac_item import Place, members, scene_ref, text
 from rail_watch.imagery.stac_walk import read_document
+from rail_watch.imagery.vendor import SUFFIXES as VENDOR_SUFFIXES
+from rail_watch.imagery.vendor import properties_in, stems_of
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
-JSON_SUFFIXES = (".json", ".geojson")
+DESCRIBING = (".json", ".geojson", *VENDOR_SUFFIXES)
 MAX_FILES = 100_000
 USUAL_HOUR = 10.5
 """Local solar time at which imaging satellites pass; stands in where only a date is known."""
@@ -127,10 +129,34 @@ def _take(item: dict[str, object], path: Path, root: Path, *, into: _Described, 
         into.sidecars[path] = ref.properties
 
 
+def _take_vendor(path: Path, into: _Described, log: _Log) -> None:
+    """Keep what a vendor's file says as a sidecar."""
+    try:
+        told = properties_in(path)
+    except BadCatalogue as fault:
+        log.notes.append(f"{fault}; its image is taken as it is")
+        return
+    if told is not None:
+        into.sidecars[path] = {key: value for key, value in told.items() if value is not None}
+
+
+def _with_bands(group: list[_Header], properties: Mapping[str, object]) -> list[_Header]:
+    """Return the headers with the bands that a vendor's file lists, where they are as many as the image has."""
+    listed = properties.get("rail_watch:bands")
+    if not isinstance(listed, list) or not any(listed):
+        return group
+    names = unique([name if isinstance(name, str) else None for name in listed])
+    fits = [header.part.kind == "imagery" and len(header.names) == len(names) for header in group]
+    return [replace(one, names=tuple(names)) if fit else one for one, fit in zip(group, fits, strict=True)]
+
+
 def _described(folder: Path, files: list[Path], log: _Log) -> _Described:
-    """Return what the JSON files among these say."""
+    """Return what the JSON files and the vendors' own files among these say."""
     described = _Described()
     for path in files:
+        if path.suffix.lower() in VENDOR_SUFFIXES:
+            _take_vendor(path, described, log)
+            continue
         for item in _features(path, log):
             _take(item, path, folder, into=described, log=log)
     return described
@@ -193,6 +219,7 @@ def _sidecar(group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]]
     """Return the properties of the scene's own JSON file: of the same stem, or Planet's ``<id>_metadata.json``."""
     folder, scene = group[0].path.parent, group[0].part.scene
     stems = {scene, f"{scene}_metadata", *(header.path.stem for header in group)}
+    stems |= {name for header in group for name in stems_of(header.path.stem)}
     return next((own for path, own in sorted(sidecars.items()) if path.parent == folder and path.stem in stems), {})
 
 
@@ -271,6 +298,7 @@ def _scene(
     group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]], platform: str | None, log: _Log
 ) -> SceneRef:
     properties = _sidecar(group, sidecars)
+    group = _with_bands(group, properties)
     tagged = next((name for header in group if (name := text(tag_words.platform_of(header.tags)))), None)
     named = platform_in(group[0].path.stem)
     imagery = next((header for header in group if header.part.kind != "quality"), group[0])
@@ -312,9 +340,9 @@ def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ..
     if source.is_dir() and document_in(folder) is not None:
         return tuple(_products(folder, log)), tuple(log.faults), ()
     if source.is_file():
-        paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in JSON_SUFFIXES)
+        paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in DESCRIBING)
     else:
-        paths, beside = _files(folder, SUFFIXES, log), _files(folder, JSON_SUFFIXES, log)
+        paths, beside = _files(folder, SUFFIXES, log), _files(folder, DESCRIBING, log)
     described = _described(folder, beside, log)
     if source.is_dir():
         described.scenes += _products(folder, log)
