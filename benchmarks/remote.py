@@ -34,20 +34,27 @@ def serve(folder: str, latency_s: float) -> None:
         def log_message(self, *_: object) -> None:
             return
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             time.sleep(latency_s)
             path = Path(folder) / Path(self.path.split("?")[0]).name
-            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
             size = path.stat().st_size
+            wanted = self.headers.get("Range", f"bytes=0-{size - 1}")
+            first, last = wanted.removeprefix("bytes=").split("-")
             end = min(int(last), size - 1)
             with path.open("rb") as stream:
                 stream.seek(int(first))
                 data = stream.read(end - int(first) + 1)
-            self.send_response(206)
+            self.send_response(206 if "Range" in self.headers else 200)
+            self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(len(data)))
-            self.send_header("Content-Range", f"bytes {first}-{end}/{size}")
+            if "Range" in self.headers:
+                self.send_header("Content-Range", f"bytes {first}-{end}/{size}")
             self.end_headers()
-            self.wfile.write(data)
+            if self.command == "GET":
+                self.wfile.write(data)
             with (Path(folder) / "requests").open("a") as log:
                 log.write(".")
 

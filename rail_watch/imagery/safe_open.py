@@ -209,8 +209,9 @@ def safe_open_remote(file: RemoteFile) -> Generator[DatasetReader]:
         own = {"CPL_VSIL_CURL_ALLOWED_FILENAME": file.vsi, "CPL_VSIL_CURL_NON_CACHED": file.vsi}
         settings = {**ENVIRONMENT, **file.settings, **own}
         stack.enter_context(rasterio.Env(session=DummySession(), **settings))
-        with without_warning():
-            dataset = stack.enter_context(rasterio.open(file.vsi, driver=_remote_driver(file), sharing=False))
+        # Not inside `without_warning`: that lets one thread through at a time, and here each waits for a server. What
+        # has no place on earth, and so would warn, is refused below.
+        dataset = stack.enter_context(rasterio.open(file.vsi, driver=_remote_driver(file), sharing=False))
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and dataset.driver == "GTiff"
         _check(dataset, file.shown, _remote_directories(file) if masked else ())
         yield dataset
