@@ -10,12 +10,14 @@ answer: the time is then requests x latency / in flight, which is printed beside
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -120,10 +122,13 @@ def main() -> None:
             server.kill()
         requests = len((folder / "requests").read_text())
     assert here[1] == there[1], "the same pixels"
-    print(f"local   {count / here[0]:7.0f} windows/s  ({here[0]:.2f} s)")
-    print(f"remote  {count / there[0]:7.0f} windows/s  ({there[0]:.2f} s), {here[0] / there[0]:.0%} of local")
     bound = requests * latency_ms / 1000 / IN_FLIGHT
-    print(f"{requests} requests, {requests / count:.1f} a window; x {latency_ms:g} ms / {IN_FLIGHT} = {bound:.2f} s")
+    say = partial(print, file=sys.stderr)
+    say(f"local   {count / here[0]:7.0f} windows/s  ({here[0]:.2f} s)")
+    say(f"remote  {count / there[0]:7.0f} windows/s  ({there[0]:.2f} s), {here[0] / there[0]:.0%} of local")
+    say(f"{requests} requests, {requests / count:.1f} a window; x {latency_ms:g} ms / {IN_FLIGHT} = {bound:.2f} s")
+    figures = {"windows": count, "latency_ms": latency_ms, "requests": requests, "bound_s": bound}
+    print(json.dumps({**figures, "local_s": here[0], "remote_s": there[0]}, indent=1))
 
 
 if __name__ == "__main__":
