@@ -167,7 +167,7 @@ FAULTS = [
     ("slow", "was not done after 1 s"),
     ("403", "answers 403: the key is missing, wrong, or not for this"),
     ("gone", "answers 404|nothing there"),
-    ("endless", "sends more than"),
+    ("endless", "where its first bytes were asked; download it"),
 ]
 
 

@@ -238,7 +238,7 @@ class Web:
         while chunk := response.read1(CHUNK):
             body += chunk
             if len(body) > most_bytes:
-                raise Unreachable(address, f"sends more than {most_bytes / 1e6:.3g} MB; refused")
+                raise Unreachable(address, _too_long(response, most_bytes))
             if time.monotonic() > until:
                 raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s")
         stated = response.headers.get("Content-Length", "")
@@ -246,6 +246,14 @@ class Web:
             raise _Transient(f"sent {len(body)} of {stated} bytes")
         headers = {key.lower(): value for key, value in response.headers.items()}
         return Answer(response.status, headers, bytes(body), address)
+
+
+def _too_long(response: Any, most_bytes: int) -> str:
+    if most_bytes < 1_000_000 and response.status == 200:
+        return (
+            f"sends more than {most_bytes / 1e6:.2g} MB where its first bytes were asked; download it and read it here"
+        )
+    return f"sends more than {most_bytes / 1e6:.3g} MB; refused"
 
 
 def _why(fault: object) -> str:
