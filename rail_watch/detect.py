@@ -1,6 +1,7 @@
 """The main job, top to bottom: find, read, prepare, interpret, compare, say.
 
-The only module that knows all stages. No clock, no network of its own, no plotting: the time of making is handed in.
+The only module that knows all stages. No clock, no network of its own, no plotting: the time of making is handed in,
+and what is far away is reached through `rail_watch.providers`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rail_watch import __version__, aoi, imagery
+from rail_watch import __version__, aoi, imagery, providers
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadAoi, NoUsableImagery
 from rail_watch.imagery.interval import Interval
+from rail_watch.imagery.sanity import checked
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.findings import interpret, interpret_radar
 from rail_watch.interpret.refine import applied, refine
@@ -33,6 +35,7 @@ from rail_watch.observe.sentences import summary_of, text_of
 from rail_watch.prepare.stack import Stack, prepare
 
 Progress = Callable[[int, int, str], None]
+Where = str | Path | providers.Source
 
 SAME_GSD = 1.3
 """Scenes whose GSDs differ by less than this factor are judged together."""
@@ -40,6 +43,8 @@ BASELINE_SCENES = 30
 """Scenes before and after the interval asked for that are read to know what the site usually looks like."""
 FINE_LINES_M, COARSEST_LINES_M = 2.0, 30.0
 """Lines of an accuracy between these are laid onto the imagery before they are used."""
+IN_FLIGHT = 8
+"""Scenes read from the network at the same time: they wait for servers, not for processors."""
 MOST_HELPERS = 2
 """Processes beside the first: a site has few sensors and few linked sites."""
 OPTICAL = ("blue", "green", "red", "nir", "pan")
@@ -79,6 +84,8 @@ class _Part:
     scenes: tuple[SceneRecord, ...]
     seen: tuple[Seen, ...]
     unread: tuple[Unread, ...]
+    notes: tuple[str, ...] = ()
+    """What was decided about the source's scenes: an older processing left, tiles joined, a time of day supposed."""
 
 
 def software() -> dict[str, str]:
@@ -114,7 +121,8 @@ def _read_all(
     """Read every scene's window; what fails stays a record."""
     scenes: list[Scene] = []
     unread: list[Unread] = []
-    with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
+    far = any(ref.access is not None for ref in refs)
+    with ThreadPoolExecutor(max_workers=max(jobs, IN_FLIGHT if far else 1)) as pool:
         for index, result in enumerate(pool.map(lambda ref: imagery.read(ref, site, margin_m=_margin_m(ref)), refs)):
             if isinstance(result, Scene):
                 scenes.append(result)
@@ -216,7 +224,7 @@ def _judge_groups(
 def _judge_site(
     site: Site,
     *,
-    source: str | Path,
+    source: Where,
     options: DetectOptions,
     progress: Progress | None = None,
     elsewhere: bool = False,
@@ -226,13 +234,15 @@ def _judge_site(
 
     A site that is looked at only for trains to know again (`elsewhere`) needs imagery that shows cars, and trains only.
     """
-    found = imagery.find(site, (None, None), source=source, sensor=options.sensor)
+    found = providers.find(site, options.when, source=source, sensor=options.sensor)
     refs = _chosen(found.scenes, options.when)
     if elsewhere:
         refs = [ref for ref in refs if ref.gsd_m is None or ref.gsd_m <= FINE_GSD_M]
     if not refs:
         return None
     scenes, unread = _read_all(refs, site, jobs=options.jobs, progress=progress)
+    scenes, doubted = checked(scenes, site)
+    unread += doubted
     groups = groups_of(scenes)
     if progress is not None:
         progress(len(refs), len(refs), f"{site.id}: judging {len(scenes)} scenes of {len(groups)} sensors")
@@ -255,17 +265,18 @@ def _judge_site(
     faults = tuple(
         Unread(SceneRef(id=f, when=refs[0].when, platform=None, gsd_m=None, assets=()), f) for f in found.faults
     )
-    return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults))
+    notes = tuple(note.replace(f"{Path(source).absolute()}/", "") for note in found.notes)
+    return _Part(site, tuple(judged), tuple(records), tuple(seen), (*unread, *faults), notes)
 
 
-def _glance(site: Site, *, source: str | Path, options: DetectOptions) -> _Part | None:
+def _glance(site: Site, *, source: Where, options: DetectOptions) -> _Part | None:
     """Look at a linked site for trains to know again; its pixels are not needed afterwards."""
     part = _judge_site(site, source=source, options=options, elsewhere=True)
     return None if part is None else replace(part, judged=())
 
 
 def _glances(
-    sites: Sequence[Site], *, source: str | Path, options: DetectOptions, pool: Executor | None
+    sites: Sequence[Site], *, source: Where, options: DetectOptions, pool: Executor | None
 ) -> Callable[[], list[_Part]]:
     """Return what gives the linked sites' parts when asked; with a pool they are looked at meanwhile."""
     glance = partial(_glance, source=source, options=options)
@@ -313,11 +324,17 @@ def _warnings(part: _Part) -> tuple[str, ...]:
     out += [judged.note for judged in part.judged if judged.note is not None]
     for record in part.scenes:
         out += [f"{record.id}: {note}" for note in record.notes]
+    out += part.notes
     return tuple(dict.fromkeys(out))
 
 
 def _finished(
-    part: _Part, others: Sequence[_Part], *, options: DetectOptions, created: datetime, source: str | Path
+    part: _Part,
+    others: Sequence[_Part],
+    *,
+    options: DetectOptions,
+    created: datetime,
+    source: Where,
 ) -> DetectRun:
     """Compare one site's observations with those before and elsewhere, and put them into words."""
     elsewhere = [seen for other in others if other.site.id != part.site.id for seen in other.seen]
@@ -347,7 +364,7 @@ def _finished(
 def detect_sites(
     sites: Sequence[Site],
     *,
-    source: str | Path,
+    source: Where,
     options: DetectOptions,
     created: datetime,
     progress: Progress | None = None,
@@ -358,7 +375,7 @@ def detect_sites(
     Parameters
     ----------
     sites : what to watch; sites they are linked with are looked at too, so that the same train is known again.
-    source : a static STAC catalogue, or a folder of GeoTIFFs.
+    source : a static STAC catalogue, a folder of images, or a place on the network; see `rail_watch.providers`.
     options : interval, sensor, false-alarm rate, readers in parallel.
     created : time stamped on the answer; the same inputs and the same stamp give the same bytes.
     progress : called with (done, of, what) as work goes on.
@@ -390,7 +407,7 @@ def detect_sites(
     ]
 
 
-def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: str | Path) -> str:
+def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: Where) -> str:
     asked = ", ".join(site.id for site in sites)
     tried = [item for p in parts if p is not None for item in p.unread if item.failed]
     more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""

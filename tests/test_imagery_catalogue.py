@@ -101,8 +101,8 @@ def test_a_broken_branch_is_a_fault_and_the_rest_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("https://example.com/stac", "on the network are not read yet"),
-        ("earth-search", "on the network are not read yet"),
+        ("https://example.com/stac", "a catalogue on the network"),
+        ("earth-search", "no such file or folder"),
         ("nowhere", "no such file or folder"),
         ("a\0b", "NUL"),
         ("x" * 5000, "no such file or folder"),
@@ -168,7 +168,27 @@ def test_of_two_processings_of_one_acquisition_the_newest_counts(tmp_path: Path)
     ids = [f"{stem}_N0509_R003_T52TEN_20240101T000000", f"{stem}_N0400_R003_T52TEN_20221104T054321"]
     other = f"{stem}_N0400_R003_T52TDN_20221104T054321"
     result = found(save(tmp_path / "items.json", collection_of_items(*[item(name) for name in (*ids, other)])))
-    assert {ref.id for ref in result.scenes} == {ids[0], other} and len(result.notes) == 1
+    (scene,) = result.scenes
+    assert {scene.id, *(tile.id for tile in scene.tiles)} == {ids[0], other}, "its two tiles are one look"
+    assert result.notes[0] == f"scene {ids[1]} is an older processing of {ids[0]}, which is used"
+    assert "one overpass" in result.notes[1] and len(result.notes) == 2
+
+
+def test_tiles_are_one_look_only_of_one_satellite_orbit_and_day(tmp_path: Path) -> None:
+    def tile(platform: str, orbit: int, mgrs: str, when: str) -> dict[str, Any]:
+        members = {"platform": platform, "sat:relative_orbit": orbit, "s2:mgrs_tile": mgrs, "datetime": when}
+        return item(f"{platform}-{orbit}-{mgrs}-{when[8:13]}", **members)
+
+    first = tile("sentinel-2a", 3, "52TEN", "2022-11-04T02:00:00Z")
+    others = [
+        tile("sentinel-2a", 3, "52TDN", "2022-11-04T02:00:20Z"),
+        tile("sentinel-2a", 3, "52TFN", "2022-11-04T03:40:00Z"),
+        tile("sentinel-2a", 103, "52TDN", "2022-11-04T02:00:21Z"),
+        tile("sentinel-2b", 3, "52TDN", "2022-11-04T02:00:22Z"),
+        {**item("unnamed", platform="sentinel-2a"), "collection": "x"},
+    ]
+    result = found(save(tmp_path / "items.json", collection_of_items(first, *others)))
+    assert sorted(len(ref.tiles) for ref in result.scenes) == [0, 0, 0, 0, 1]
 
 
 SPELLINGS: dict[str, dict[str, Any]] = {

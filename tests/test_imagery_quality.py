@@ -16,6 +16,7 @@ from rail_watch.imagery import Quality
 from rail_watch.imagery.quality import (
     MAPPINGS,
     ORDER,
+    bqa,
     cloud,
     cloud_probability,
     data_mask,
@@ -124,3 +125,15 @@ def test_widening_reaches_as_far_as_told() -> None:
     states[4, 4] = CLOUD
     wide = grown(states, pixels=2)
     assert (wide == CLOUD).sum() == 25 and wide[2, 2] == CLOUD and wide[1, 4] == CLEAR
+
+
+def test_landsat_s_older_bits_before_the_collections() -> None:
+    # 01 no, 10 maybe, 11 yes, for cloud (bit 14), cirrus (12), snow (10); the last is fill.
+    values = (0x5000, 0x5020, 0x9000, 0xD000, 0x7000, 0x5C00, 0x5800, 1)
+    assert list(bqa(row(*values, dtype="uint16"))[0]) == [CLEAR, CLEAR, CLOUD, CLOUD, CLOUD, SNOW, CLEAR, NODATA]
+
+
+def test_landsat_s_older_bits_of_collection_1() -> None:
+    # Common values: clear, cloud, high confidence of shadow, of snow, of cirrus, fill.
+    values = (2720, 2800, 2976, 3744, 6816, 1)
+    assert list(bqa(row(*values, dtype="uint16"))[0]) == [CLEAR, CLOUD, SHADOW, SNOW, CLOUD, NODATA]

@@ -283,7 +283,7 @@ def test_the_file_s_own_scale_serves_where_the_catalogue_has_none(tmp_path: Path
 
 
 def test_a_documented_scale_is_for_whole_numbers_only(tmp_path: Path) -> None:
-    assumed: dict[str, Any] = {"scale": 0.0001, "offset": -0.1, "assumed": True}
+    assumed: dict[str, Any] = {"scale": 0.0001, "offset": -0.1, "assumed": True, "rule": "product"}
     whole = write_tif(tmp_path / "whole.tif", painted(1))
     scene = read_scene(ref_of(image(whole, "red", **assumed)))
     assert float(np.nanmax(scene.pixels)) < 1 and "documented" in scene.notes[0]

@@ -42,33 +42,68 @@ def same(names: str, *values: float | None) -> Radiometry:
 
 
 VISIBLE = "blue green red nir"
-CASES: list[tuple[str, dict[str, str], Radiometry, str | None]] = [
-    ("cdse_stac110_S2C_N0511_item.json", {}, same(VISIBLE, 0.0001, -0.1, 0), "scl"),
-    ("earthsearch_v1_search_page1.json", {"collection": "sentinel-2-c1-l2a"}, same(VISIBLE, 0.0001, -0.1, 0), "scl"),
-    ("earthsearch_v1_search_page1.json", {"collection": "sentinel-2-l2a"}, same(VISIBLE, 0.0001, 0, 0), "scl"),
-    ("earthsearch_v1_search_page1.json", {"collection": "sentinel-2-l1c"}, same(VISIBLE, 0.0001, -0.1, 0), None),
-    ("planetary_computer_s2_search_33items.json", {}, same(VISIBLE, 0.0001, 0, 0), "scl"),
-    ("pc_S2B_2019_item.json", {}, same(VISIBLE, 0.0001, 0, 0), "scl"),
-    ("pc_s2_4items_2024_N0510.json", {}, same(VISIBLE, 0.0001, -0.1, 0), "scl"),
-    ("earthsearch_v0_site2_timeseries_35MNM.geojson", {}, same(VISIBLE, 0.0001, 0, 0), "scl"),
-    ("earthsearch_v0_S2A_item.json", {}, same("blue green red nir", 1, 0, None), "scl"),
+LANDSAT = "coastal blue green red nir08 swir16 swir22"
+EARTH_SEARCH = "earthsearch_v1_search_page1.json"
+CASES: list[tuple[str, dict[str, str], Radiometry, str | None, str]] = [
+    ("cdse_stac110_S2C_N0511_item.json", {}, same(VISIBLE, 0.0001, -0.1, 0), "scl", "item"),
+    (
+        "earthsearch_v1_search_page1.json",
+        {"collection": "sentinel-2-c1-l2a"},
+        same(VISIBLE, 0.0001, -0.1, 0),
+        "scl",
+        "item",
+    ),
+    (
+        "earthsearch_v1_search_page1.json",
+        {"collection": "sentinel-2-l2a"},
+        same(VISIBLE, 0.0001, 0, 0),
+        "scl",
+        "already-applied",
+    ),
+    (
+        "earthsearch_v1_search_page1.json",
+        {"collection": "sentinel-2-l1c"},
+        same(VISIBLE, 0.0001, -0.1, 0),
+        None,
+        "item",
+    ),
+    ("planetary_computer_s2_search_33items.json", {}, same(VISIBLE, 0.0001, 0, 0), "scl", "baseline"),
+    ("pc_S2B_2019_item.json", {}, same(VISIBLE, 0.0001, 0, 0), "scl", "baseline"),
+    ("pc_s2_4items_2024_N0510.json", {}, same(VISIBLE, 0.0001, -0.1, 0), "scl", "baseline"),
+    ("earthsearch_v0_site2_timeseries_35MNM.geojson", {}, same(VISIBLE, 0.0001, 0, 0), "scl", "baseline"),
+    ("earthsearch_v0_S2A_item.json", {}, same(VISIBLE, 0.0001, 0, 0), "scl", "baseline"),
     (
         "planetary_computer_landsat_search_first12.json",
         {},
-        same("coastal blue green red nir08 swir16 swir22", 0.0000275, -0.2, 0),
+        same(LANDSAT, 0.0000275, -0.2, 0),
         "qa-pixel",
+        "product",
     ),
-    ("usgs_LC08_item.json", {}, same("coastal blue green red nir08 swir16 swir22", 0.0000275, -0.2, 0), "qa-pixel"),
-    ("usgs_LE07_slcoff_item.json", {}, same("blue green red nir08 swir16 swir22", 0.0000275, -0.2, 0), "qa-pixel"),
-    ("pc_naip_items.json", {}, same(VISIBLE, 1, 0, None), None),
-    ("pc_planet_nicfi_items.json", {}, same(VISIBLE, 1, 0, None), None),
-    ("pc_s1rtc_4items_2024.json", {}, same("vv vh", 1, 0, -32768), None),
+    (
+        "usgs_LC08_item.json",
+        {},
+        same(LANDSAT, 0.0000275, -0.2, 0),
+        "qa-pixel",
+        "product",
+    ),
+    (
+        "usgs_LE07_slcoff_item.json",
+        {},
+        same("blue green red nir08 swir16 swir22", 0.0000275, -0.2, 0),
+        "qa-pixel",
+        "product",
+    ),
+    ("pc_naip_items.json", {}, same(VISIBLE, 1, 0, None), None, "file"),
+    ("pc_planet_nicfi_items.json", {}, same(VISIBLE, 1, 0, None), None, "item"),
+    ("pc_s1rtc_4items_2024.json", {}, same("vv vh", 1, 0, -32768), None, "file"),
 ]
 
 
-@pytest.mark.parametrize(("name", "where", "expected", "mask"), CASES, ids=[f"{c[0]}-{c[1] or ''}" for c in CASES])
+@pytest.mark.parametrize(
+    ("name", "where", "expected", "mask", "rule"), CASES, ids=[f"{c[0]}-{c[1] or ''}" for c in CASES]
+)
 def test_real_items_give_bands_with_the_right_scale(
-    shared_data: Path, name: str, where: dict[str, str], expected: Radiometry, mask: str | None
+    shared_data: Path, name: str, where: dict[str, str], expected: Radiometry, mask: str | None, rule: str
 ) -> None:
     scenes = refs(shared_data / "stac_real" / name, **where)
     assert scenes
@@ -78,6 +113,7 @@ def test_real_items_give_bands_with_the_right_scale(
             k: v for k, v in expected.items() if k in found
         }
         assert set(expected) >= set(found), "no band of a coarser grid, no layer that is not imagery"
+        assert {band.rule for one in ref.assets for band in one.bands} == {rule}
         assert len(found) >= min(len(expected), 2) or name.startswith("pc_s1rtc")
         assert [one.quality for one in ref.assets if one.quality] == ([mask] if mask else [])
         assert ref.footprint is not None and ref.when.tzinfo is UTC
@@ -132,3 +168,35 @@ def test_files_of_many_sensors_in_a_crs_without_a_code(shared_data: Path) -> Non
         assert math.isclose(scene.grid.metres_per_pixel(), gsd, rel_tol=1e-3)
         assert (scene.quality == Quality.CLEAR).mean() > 0.95
     assert all("no acquisition time" in fault or "unknown kind" in fault for fault in result.faults)
+
+
+def test_every_real_file_of_items_is_in_the_table(shared_data: Path) -> None:
+    others = {"planet_data_api_PSScene_item.json", "planet_data_api_skysat_search.json"}
+    others.add("pc_sentinel-2-l2a.collection.json")
+    present = {path.name for path in (shared_data / "stac_real").glob("*json")}
+    assert present == {case[0] for case in CASES} | others
+
+
+def test_a_real_landsat_scene_with_its_older_quality_band(shared_data: Path) -> None:
+    folder = shared_data / "landsat8_cloudy_bqa"
+    names = {"l8_B2.tif": "blue", "l8_B3.tif": "green", "l8_B4.tif": "red", "l8_B5.tif": "nir08"}
+    assets: dict[str, Any] = {
+        name[3:5]: {"href": name, "type": "image/tiff", "eo:bands": [{"common_name": band}]}
+        for name, band in names.items()
+    }
+    assets["BQA"] = {"href": "l8_BQA.tif", "type": "image/tiff"}
+    properties = {"datetime": "2014-01-01T16:00:00Z", "platform": "landsat-8", "gsd": 30}
+    whole = {"type": "Feature", "id": "l8", "properties": properties, "assets": assets}
+    ref = scene_ref(whole, Place(folder, folder), collection={})
+    assert [one.quality for one in ref.assets] == [None] * 4 + ["bqa"]
+    scene = imagery.read(ref, site_at("EPSG:32616", 453000, 3391000, 471000, 3408000), margin_m=0)
+    assert isinstance(scene, Scene) and scene.bands == ("blue", "green", "red", "nir08")
+    blue, cloudy, clear = scene.pixels[0], scene.quality == Quality.CLOUD, scene.quality == Quality.CLEAR
+    assert 0.2 < cloudy.mean() < 0.8 and clear.mean() > 0.2
+    assert np.median(blue[cloudy]) > np.median(blue[clear])
+
+
+def test_a_real_planetscope_cube_has_two_times_and_no_scale(shared_data: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    with xarray.open_dataset(shared_data / "planet_samples" / "PLANET_SCOPE_3D.nc") as cube:
+        assert dict(cube.sizes) == {"time": 2, "x": 10, "y": 10} and {"blue", "green"} <= set(cube.data_vars)

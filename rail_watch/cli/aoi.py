@@ -1,4 +1,4 @@
-"""``rail-watch aoi``: list, show, check and refine areas of interest."""
+"""``rail-watch aoi``: list, show, check, make and refine areas of interest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rail_watch.cli.aoi_new import edit, new
 from rail_watch.cli.aoi_refine import command as refine
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(name="aoi")
 def command() -> None:
-    """List, show, check and refine areas of interest."""
+    """List, show, check, make and refine areas of interest."""
 
 
 @command.command(name="list")
@@ -26,7 +27,7 @@ def list_() -> None:
 
     for name in aoi.shipped():
         site = aoi.read(name)
-        click.echo(f"{name:<20} {site.name}: {_counts(site)}")
+        click.echo(f"{name:<20} {site.name}: {counts(site)}")
 
 
 @command.command()
@@ -58,7 +59,7 @@ def validate(ctx: click.Context, files: tuple[str, ...]) -> None:
             click.echo(line, err=True)
         bad = bad or bool(faults)
         if not faults:
-            click.echo(f"{file}: good ({_counts(aoi.read(file))})")
+            click.echo(f"{file}: good ({counts(aoi.read(file))})")
     if bad:
         ctx.exit(2)
 
@@ -70,14 +71,16 @@ def schema() -> None:
     click.echo(file.read_text(encoding="utf-8"), nl=False)
 
 
-command.add_command(refine)
+for _one in (new, edit, refine):
+    command.add_command(_one)
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def _counts(site: Site) -> str:
+def counts(site: Site) -> str:
+    """Say in words what a site has."""
     parts = [
         (len(site.tracks), "track", None),
         (len(site.bridges), "bridge", None),

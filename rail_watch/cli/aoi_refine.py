@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rail_watch.cli.console import Bar, note, plain, talk_of, verbosity_options
-from rail_watch.cli.options import check_folder
+from rail_watch.cli.options import check_folder, source_of
 from rail_watch.errors import BadInput, NoUsableImagery
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rail_watch.imagery.scene import Scene, Unread
     from rail_watch.interpret.refine import Refined, RefinedLine
     from rail_watch.prepare.stack import Stack
+    from rail_watch.providers import Source
 
 MOST_TEXT = 1000
 """An AOI's `source` may be no longer."""
@@ -28,9 +29,8 @@ MOST_TEXT = 1000
 @click.argument("name", metavar="NAME|FILE")
 @click.option(
     "--source",
-    metavar="PATH",
-    help="Imagery: a static STAC catalogue (folder or file) or a folder of GeoTIFFs.  [default: the sample imagery, "
-    "which is SIMULATED]",
+    metavar="PATH|NAME|URL",
+    help="Imagery, as for `rail-watch detect`.  [default: the sample imagery, which is SIMULATED]",
 )
 @click.option(
     "--datetime", "interval", metavar="INTERVAL", help="Only scenes of this ISO 8601 interval.  [default: all]"
@@ -85,7 +85,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     if site.accuracy_m is not None and site.accuracy_m > reach_m:
         note(ctx, f"{name} says its lines may lie {site.accuracy_m:g} m off; only {reach_m:g} m are searched")
     when = (None, None) if interval is None else parse_interval(interval)
-    chosen: str | Path = source if source is not None else imagery.sample_imagery_path()
+    given = source_of(source, None, offline=False, cache=True)
+    chosen: Path | Source = imagery.sample_imagery_path() if given is None else given
     scenes = _scenes(ctx, site, chosen, when=when, sensor=sensor)
     stack, refined = _fitted(ctx, site, scenes, reach_m=reach_m)
     for line in _table(site, stack, refined):
@@ -99,16 +100,22 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         click.echo(f"Written: {plain(str(out))}")
 
 
-def _scenes(ctx: click.Context, site: Site, source: str | Path, *, when: Interval, sensor: str | None) -> list[Scene]:
+def _scenes(
+    ctx: click.Context, site: Site, source: Path | Source, *, when: Interval, sensor: str | None
+) -> list[Scene]:
     """Read every scene that shows the site with pixels that may do."""
-    from rail_watch import imagery
+    from datetime import timedelta
+
+    from rail_watch import imagery, providers
+    from rail_watch.imagery.interval import within
     from rail_watch.imagery.scene import Scene
     from rail_watch.interpret.strips import MIDDLE_GSD_M
 
-    found = imagery.find(site, when, source=source, sensor=sensor)
-    refs = [ref for ref in found.scenes if ref.gsd_m is None or ref.gsd_m <= MIDDLE_GSD_M]
+    found = providers.find(site, when, source=source, sensor=sensor, around=timedelta(0))
+    asked = [ref for ref in found.scenes if within(ref.when, when)]
+    refs = [ref for ref in asked if ref.gsd_m is None or ref.gsd_m <= MIDDLE_GSD_M]
     if not refs:
-        more = f"; {len(found.scenes)} with coarser pixels were left alone" if found.scenes else ""
+        more = f"; {len(asked)} with coarser pixels were left alone" if asked else ""
         raise NoUsableImagery(f"{source}: no scene of {site.id} with pixels of at most {MIDDLE_GSD_M:g} m{more}")
     bar, scenes = Bar(talk_of(ctx)), []
     try:

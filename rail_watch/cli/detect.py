@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from rail_watch.cli.console import Bar, columns, note, plain, talk_of, verbosity_options
-from rail_watch.cli.options import check_folder, false_alarm_rate_option, stamp
-from rail_watch.errors import BadAoi, BadInput
+from rail_watch.cli.options import check_folder, false_alarm_rate_option, source_of, stamp
+from rail_watch.errors import BadAoi
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rail_watch.aoi.site import Site
     from rail_watch.detect import DetectOptions, DetectRun
+    from rail_watch.providers import Source
 
 PARTLY = 3
 FOUND = 10
@@ -41,9 +42,14 @@ def _cores() -> int:
 )
 @click.option(
     "--source",
-    metavar="PATH",
-    help="Imagery: a static STAC catalogue (folder or file) or a folder of GeoTIFFs.  [default: the sample imagery, "
-    "which is SIMULATED]",
+    metavar="PATH|NAME|URL",
+    help="Imagery: a static STAC catalogue or a folder of images; earth-search, planetary-computer, cdse or planet; "
+    "the address of a STAC API or static catalogue.  [default: the sample imagery, which is SIMULATED]",
+)
+@click.option(
+    "--items",
+    metavar="FILE|-",
+    help="Imagery: a STAC ItemCollection, from a file or standard input, in place of --source.",
 )
 @click.option(
     "--datetime",
@@ -71,7 +77,8 @@ def _cores() -> int:
 @click.option(
     "--jobs", type=click.IntRange(1, 64), help="Scenes read at the same time.  [default: processors, at most 8]"
 )
-@click.option("--offline", is_flag=True, help="Never use the network; a source that needs it is refused.")
+@click.option("--offline", is_flag=True, help="Never use the network: of sources there, what the cache holds.")
+@click.option("--cache/--no-cache", default=True, help="Keep windows read from the network; see `rail-watch cache`.")
 @click.option("--exit-code", is_flag=True, help="End with status 10 when anything was found.")
 @verbosity_options
 @click.pass_context
@@ -79,6 +86,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     ctx: click.Context,
     names: tuple[str, ...],
     source: str | None,
+    items: str | None,
     interval: str | None,
     sensor: str | None,
     out: Path | None,
@@ -86,6 +94,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     false_alarm_rate: float,
     jobs: int | None,
     offline: bool,
+    cache: bool,
     exit_code: bool,
 ) -> None:
     """Find trains and cargo in imagery of an area of interest.
@@ -104,15 +113,14 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     The time stamped on the answer is SOURCE_DATE_EPOCH (seconds since 1970) where that is set, else now.
     """  # noqa: D301 - click reads the backspace
-    if offline:
-        _stay_offline(source)
     created = stamp()
+    chosen = source_of(source, items, offline=offline, cache=cache)
     folder = out or (DEFAULT_OUT if style == "table" else None)
     if folder is not None:
         check_folder(folder)
     sites = _sites(names)
     options = _options(interval, sensor, false_alarm_rate, jobs)
-    runs, written = _run(ctx, sites, source, options=options, created=created, out=folder)
+    runs, written = _run(ctx, sites, chosen, options=options, created=created, out=folder)
     _print(runs, style, several=len(sites) > 1, out=folder, written=written)
     whole = _tell_faults(ctx, sites, runs)
     found = exit_code and any(run.detections.observations for run in runs)
@@ -125,12 +133,6 @@ def _options(interval: str | None, sensor: str | None, rate: float, jobs: int | 
 
     when = (None, None) if interval is None else parse_interval(interval)
     return DetectOptions(when=when, sensor=sensor, false_alarm_rate=rate, jobs=jobs or min(_cores(), 8))
-
-
-def _stay_offline(source: str | None) -> None:
-    os.environ["PROJ_NETWORK"] = "OFF"
-    if source is not None and "://" in source:
-        raise BadInput("--source is an address and --offline forbids the network; give a folder on this machine")
 
 
 def _sites(names: Sequence[str]) -> list[Site]:
@@ -147,7 +149,7 @@ def _sites(names: Sequence[str]) -> list[Site]:
 def _run(
     ctx: click.Context,
     sites: Sequence[Site],
-    source: str | None,
+    source: Source | None,
     *,
     options: DetectOptions,
     created: datetime,

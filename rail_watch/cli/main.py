@@ -17,9 +17,12 @@ from rail_watch.errors import RailWatchError
 
 COMMANDS = {
     "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
-    "aoi": ("rail_watch.cli.aoi", "List, show, check and refine areas of interest."),
+    "search": ("rail_watch.cli.search", "List the scenes that show an area of interest."),
+    "aoi": ("rail_watch.cli.aoi", "List, show, check, make and refine areas of interest."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
+    "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of windows read from the network."),
+    "doctor": ("rail_watch.cli.doctor", "Check versions, drivers, keys, providers and disk."),
 }
 """Name to the module that holds it as `command`, and its line of help. Modules load when their command is called."""
 

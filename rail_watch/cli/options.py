@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from rail_watch.errors import BadInput
 
+if TYPE_CHECKING:
+    from rail_watch.providers import Source
+
+MOST_ITEMS_BYTES = 64_000_000
+CACHE, CACHE_GB = "RAIL_WATCH_CACHE", "RAIL_WATCH_CACHE_GB"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -65,3 +71,69 @@ def check_folder(folder: Path) -> None:
     standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
         raise BadInput(f"{folder}: cannot write ({standing} is no folder one may write to); choose another with --out")
+
+
+def cache_folder() -> Path:
+    """Return the folder of windows read from the network: RAIL_WATCH_CACHE, else where the system keeps such things."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(CACHE)
+    return Path(given) if given else user_cache_path("rail-watch")
+
+
+def cache_bytes() -> int | None:
+    """Return the limit that RAIL_WATCH_CACHE_GB sets, None for the usual one.
+
+    Raises
+    ------
+    BadInput
+        It is no number above zero.
+    """
+    given = os.environ.get(CACHE_GB)
+    if given is None:
+        return None
+    try:
+        limit = float(given)
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < 1e6:
+        raise BadInput(f"{CACHE_GB} is {given[:40]!r}; it must be a number of gigabytes above zero")
+    return int(limit * 1e9)
+
+
+def source_of(source: str | None, items: str | None, *, offline: bool, cache: bool) -> Source | None:
+    """Return what --source, --items, --offline and --no-cache mean together; None for the sample imagery.
+
+    Raises
+    ------
+    BadInput
+        Both a source and items, or items that cannot be read.
+    """
+    from rail_watch.providers import Source
+
+    if offline:
+        os.environ["PROJ_NETWORK"] = "OFF"
+    if source is not None and items is not None:
+        raise BadInput("--source and --items are two answers to one question; give one of them")
+    if source is None and items is None:
+        return None
+    folder, limit = (cache_folder() if cache else None), cache_bytes()
+    if items is None:
+        assert source is not None
+        return Source(source, offline=offline, cache=folder, cache_bytes=limit)
+    return Source(
+        "standard input" if items == "-" else items, _items(items), offline=offline, cache=folder, cache_bytes=limit
+    )
+
+
+def _items(items: str) -> bytes:
+    """Return the bytes of --items, from a file or standard input."""
+    from rail_watch.aoi.json_file import read_bytes
+    from rail_watch.errors import BadCatalogue
+
+    if items != "-":
+        return read_bytes(Path(items), error=BadCatalogue, max_bytes=MOST_ITEMS_BYTES)
+    data: bytes = sys.stdin.buffer.read(MOST_ITEMS_BYTES + 1)
+    if len(data) > MOST_ITEMS_BYTES:
+        raise BadCatalogue(f"standard input: larger than {MOST_ITEMS_BYTES / 1e6:.0f} MB; hand in fewer items")
+    return data

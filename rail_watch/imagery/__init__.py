@@ -2,7 +2,7 @@
 
 from rail_watch.imagery.catalogue import Found, find, sample_imagery_path
 from rail_watch.imagery.interval import Interval, parse_interval
-from rail_watch.imagery.read import read
+from rail_watch.imagery.mosaic import read
 from rail_watch.imagery.scene import Asset, Band, Quality, Scene, SceneRef, Unread
 
 __all__ = [

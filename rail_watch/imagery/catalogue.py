@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from shapely.geometry.base import BaseGeometry
 from rail_watch.aoi.site import Site
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import stac_walk
-from rail_watch.imagery.folder import scenes_in
+from rail_watch.imagery.folder import SUFFIXES, scenes_in
+from rail_watch.imagery.hrefs import shown
 from rail_watch.imagery.interval import Interval, within
+from rail_watch.imagery.mosaic import merged, newest
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.imagery.stac_item import Place, scene_ref, texts
-
-_SENTINEL_2_ID = re.compile(r"(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})(?:_N\d{4})?(_R\d{3}_T\w{5})_\d{8}T\d{6}")
-KNOWN_SERVICES = ("earth-search", "planetary-computer", "cdse")
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,8 @@ def sample_imagery_path() -> Path:
 def _start(source: str | os.PathLike[str]) -> Path:
     """Return the local path meant by a source."""
     text = os.fspath(source)
-    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) or text in KNOWN_SERVICES:
-        raise BadCatalogue(
-            f"{text[:120]}: catalogues on the network are not read yet; download the items and their files"
-        )
+    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+        raise BadCatalogue(f"{shown(text)}: a catalogue on the network; `rail_watch.providers.find` reads those")
     if "\0" in text:
         raise BadCatalogue("the source's path holds a NUL character")
     path = Path(text)
@@ -65,14 +61,15 @@ def _start(source: str | os.PathLike[str]) -> Path:
     except OSError:
         known = False
     if not known:
-        raise BadCatalogue(f"{text[:200]}: no such file or folder; give a STAC catalogue or a folder of GeoTIFFs")
+        mend = "give a STAC catalogue, a folder of images or a provider's name"
+        raise BadCatalogue(f"{text[:200]}: no such file or folder; {mend}")
     return path.resolve()
 
 
 def _entry(path: Path) -> Path | None:
     """Return the first document of a catalogue, or None when the path is a folder (or file) of GeoTIFFs."""
     if path.is_file():
-        return None if path.suffix.lower() in (".tif", ".tiff") else path
+        return None if path.suffix.lower() in SUFFIXES else path
     return next((path / name for name in stac_walk.ENTRY_FILES if (path / name).is_file()), None)
 
 
@@ -103,32 +100,6 @@ def _over(site: Site, footprint: BaseGeometry | None) -> bool:
     return any(shape.intersects(site.polygon) for shape in moved)
 
 
-def _version(ref: SceneRef) -> str:
-    """Return what tells the newer of two with one id: text times of one form sort as they follow."""
-    keys = ("updated", "processing:datetime", "published", "created", "s2:generation_time")
-    return next((str(ref.properties[key]) for key in keys if ref.properties.get(key)), "")
-
-
-def _acquisition(ref: SceneRef) -> str:
-    """Return what two entries of one acquisition share: the id, less the processing that ESA writes into it."""
-    match = _SENTINEL_2_ID.fullmatch(ref.id)
-    return "_".join(match.groups()) if match else ref.id
-
-
-def _newest(scenes: Iterable[SceneRef]) -> tuple[list[SceneRef], list[str]]:
-    """Return one scene for each acquisition, the newest processing, and a note on each dropped."""
-    kept: dict[str, SceneRef] = {}
-    notes = []
-    for ref in scenes:
-        key = _acquisition(ref)
-        other = kept.get(key)
-        if other is None or (_version(ref), ref.id) > (_version(other), other.id):
-            kept[key] = ref
-        if other is not None:
-            notes.append(f"scene {key} is listed more than once; the newest entry is used")
-    return list(kept.values()), list(dict.fromkeys(notes))
-
-
 def find(site: Site, when: Interval, *, source: str | os.PathLike[str], sensor: str | None = None) -> Found:
     """Return the scenes that a source holds of a site.
 
@@ -148,10 +119,16 @@ def find(site: Site, when: Interval, *, source: str | os.PathLike[str], sensor: 
     path = _start(source)
     entry = _entry(path)
     found = _from_catalogue(entry) if entry is not None else Found(*scenes_in(path, platform=sensor))
-    scenes, notes = _newest(
+    return chosen(found, site, when, sensor=sensor)
+
+
+def chosen(found: Found, site: Site, when: Interval, *, sensor: str | None = None) -> Found:
+    """Return what of a find shows the site in the interval: one scene for each look, by time, then id."""
+    scenes, notes = newest(
         ref
         for ref in found.scenes
         if within(ref.when, when) and _over(site, ref.footprint) and (not sensor or _matches_sensor(ref, sensor))
     )
-    ordered = tuple(sorted(scenes, key=lambda ref: (ref.when, ref.id)))
-    return replace(found, scenes=ordered, notes=(*found.notes, *notes))
+    looks, more = merged(scenes, site)
+    ordered = tuple(sorted(looks, key=lambda ref: (ref.when, ref.id)))
+    return replace(found, scenes=ordered, notes=(*found.notes, *notes, *more))

@@ -29,6 +29,7 @@ _MASKS: tuple[tuple[re.Pattern[str], QualityKind], ...] = (
     (re.compile(r"[_-]SCL(?:[_-]\d+m)?(?:_clip)?$", re.IGNORECASE), "scl"),
     (re.compile(r"[_-](?:DN_)?udm2?(?:_clip|_file_format)*$", re.IGNORECASE), "udm2"),
     (re.compile(r"[_-]QA_PIXEL$", re.IGNORECASE), "qa-pixel"),
+    (re.compile(r"[_-]BQA$", re.IGNORECASE), "bqa"),
     (re.compile(r"[_-](?:data[_-]?mask|mask|clear)$", re.IGNORECASE), "data-mask"),
     (re.compile(r"[_-]cloud(?:[_-]?mask)?$", re.IGNORECASE), "cloud"),
 )

@@ -16,19 +16,22 @@ from shapely import MultiPoint, Polygon
 
 from rail_watch.errors import BadCatalogue, BadInput
 from rail_watch.imagery import tags as tag_words
-from rail_watch.imagery.bands import common_name, family
+from rail_watch.imagery.bands import common_name, family, unique
 from rail_watch.imagery.file_names import NamedPart, part_of, platform_in, time_in
 from rail_watch.imagery.hrefs import is_remote, resolved
 from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.pixels import grid_of, says_simulated
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.safe_open import safe_open
+from rail_watch.imagery.safe_product import document_in, products_in, scene_of
 from rail_watch.imagery.scene import Asset, Band, SceneRef
 from rail_watch.imagery.stac_item import Place, members, scene_ref, text
 from rail_watch.imagery.stac_walk import read_document
+from rail_watch.imagery.vendor import SUFFIXES as VENDOR_SUFFIXES
+from rail_watch.imagery.vendor import properties_in, stems_of
 
-SUFFIXES = (".tif", ".tiff")
-JSON_SUFFIXES = (".json", ".geojson")
+SUFFIXES = (".tif", ".tiff", ".jp2")
+DESCRIBING = (".json", ".geojson", *VENDOR_SUFFIXES)
 MAX_FILES = 100_000
 USUAL_HOUR = 10.5
 """Local solar time at which imaging satellites pass; stands in where only a date is known."""
@@ -57,7 +60,9 @@ def _files(folder: Path, suffixes: tuple[str, ...], log: _Log) -> list[Path]:
     """Return the folder's files of a kind, in order; links that lead out of it are left out."""
     found = []
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and document_in(Path(where) / name) is None
+        )
         for name in sorted(names):
             path = Path(where) / name
             if name.startswith(".") or path.suffix.lower() not in suffixes:
@@ -124,13 +129,48 @@ def _take(item: dict[str, object], path: Path, root: Path, *, into: _Described, 
         into.sidecars[path] = ref.properties
 
 
+def _take_vendor(path: Path, into: _Described, log: _Log) -> None:
+    """Keep what a vendor's file says as a sidecar."""
+    try:
+        told = properties_in(path)
+    except BadCatalogue as fault:
+        log.notes.append(f"{fault}; its image is taken as it is")
+        return
+    if told is not None:
+        into.sidecars[path] = {key: value for key, value in told.items() if value is not None}
+
+
+def _with_bands(group: list[_Header], properties: Mapping[str, object]) -> list[_Header]:
+    """Return the headers with the bands that a vendor's file lists, where they are as many as the image has."""
+    listed = properties.get("rail_watch:bands")
+    if not isinstance(listed, list) or not any(listed):
+        return group
+    names = unique([name if isinstance(name, str) else None for name in listed])
+    fits = [header.part.kind == "imagery" and len(header.names) == len(names) for header in group]
+    return [replace(one, names=tuple(names)) if fit else one for one, fit in zip(group, fits, strict=True)]
+
+
 def _described(folder: Path, files: list[Path], log: _Log) -> _Described:
-    """Return what the JSON files among these say."""
+    """Return what the JSON files and the vendors' own files among these say."""
     described = _Described()
     for path in files:
+        if path.suffix.lower() in VENDOR_SUFFIXES:
+            _take_vendor(path, described, log)
+            continue
         for item in _features(path, log):
             _take(item, path, folder, into=described, log=log)
     return described
+
+
+def _products(folder: Path, log: _Log) -> list[SceneRef]:
+    """Return the Sentinel-2 products (SAFE folders) in a folder."""
+    found = []
+    for product in products_in(folder):
+        try:
+            found.append(scene_of(product))
+        except BadCatalogue as fault:
+            log.faults.append(str(fault))
+    return found
 
 
 def _header(path: Path) -> _Header:
@@ -179,6 +219,7 @@ def _sidecar(group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]]
     """Return the properties of the scene's own JSON file: of the same stem, or Planet's ``<id>_metadata.json``."""
     folder, scene = group[0].path.parent, group[0].part.scene
     stems = {scene, f"{scene}_metadata", *(header.path.stem for header in group)}
+    stems |= {name for header in group for name in stems_of(header.path.stem)}
     return next((own for path, own in sorted(sidecars.items()) if path.parent == folder and path.stem in stems), {})
 
 
@@ -257,6 +298,7 @@ def _scene(
     group: list[_Header], sidecars: Mapping[Path, Mapping[str, object]], platform: str | None, log: _Log
 ) -> SceneRef:
     properties = _sidecar(group, sidecars)
+    group = _with_bands(group, properties)
     tagged = next((name for header in group if (name := text(tag_words.platform_of(header.tags)))), None)
     named = platform_in(group[0].path.stem)
     imagery = next((header for header in group if header.part.kind != "quality"), group[0])
@@ -281,7 +323,7 @@ def _scene(
 
 
 def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the scenes in a folder (or one file) of GeoTIFFs, then faults and notes, one line each.
+    """Return the scenes in a folder (or one file) of images and products, then faults and notes, one line each.
 
     Parameters
     ----------
@@ -295,12 +337,16 @@ def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ..
     """
     log = _Log([], [])
     folder = source.parent if source.is_file() else source
+    if source.is_dir() and document_in(folder) is not None:
+        return tuple(_products(folder, log)), tuple(log.faults), ()
     if source.is_file():
-        paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in JSON_SUFFIXES)
+        paths, beside = [source], sorted(path for path in folder.iterdir() if path.suffix.lower() in DESCRIBING)
     else:
-        paths, beside = _files(folder, SUFFIXES, log), _files(folder, JSON_SUFFIXES, log)
+        paths, beside = _files(folder, SUFFIXES, log), _files(folder, DESCRIBING, log)
     described = _described(folder, beside, log)
-    if not paths and not described.scenes:
+    if source.is_dir():
+        described.scenes += _products(folder, log)
+    if not paths and not described.scenes and not log.faults:
         raise BadCatalogue(f"{source}: no catalog.json and no GeoTIFF in it")
     if source.is_file():
         mine = str(source.resolve())

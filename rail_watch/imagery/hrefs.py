@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin, urlsplit
 
 from rail_watch.errors import BadCatalogue
 
@@ -56,3 +56,41 @@ def resolved(href: object, *, folder: Path, root: Path) -> str:
             f"href {href[:60]!r} leads out of the catalogue's folder; start from the folder that holds all"
         )
     return str(path)
+
+
+def on_web(href: object, *, base: str) -> str:
+    """Return the network address that a href of a document on the network names.
+
+    Parameters
+    ----------
+    href : as the document gives it: an address, or relative to the document's own.
+    base : the document's address.
+
+    Raises
+    ------
+    BadCatalogue
+        Nothing that can be fetched: another scheme, or no address at all.
+    """
+    if not isinstance(href, str) or not href or len(href) > 4096 or re.search(r"[\x00-\x20\x7f<>\\\"]", href):
+        raise BadCatalogue(f"href {str(href)[:60]!r} is neither a relative path nor an https address")
+    if href.startswith(("/vsi", "//")) or (_PREFIX.match(href) and not _REMOTE.fullmatch(href)):
+        raise BadCatalogue(f"href {href[:60]!r} is refused: give a relative path or an https address")
+    try:
+        whole = urljoin(base, href)
+        named = bool(urlsplit(whole).hostname)
+    except ValueError as fault:
+        raise BadCatalogue(f"href {href[:60]!r} is not a usable address") from fault
+    if not named or not _REMOTE.fullmatch(whole):
+        raise BadCatalogue(f"href {href[:60]!r} is not a usable address")
+    return whole
+
+
+def shown(address: str) -> str:
+    """Return an address fit to print: no user, no query (signatures stand there), at most 120 characters."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address"
+    return f"{parts.scheme}://{host}{port}{parts.path}"[:120]

@@ -2,7 +2,8 @@
 
 Each function takes the decoded window of one quality file, (band, row, column), and returns (row, column) of
 `Quality`. Sources: Sentinel-2 Level-2A Algorithm Theoretical Basis Document (scene classification); Planet, "UDM2
-product specification"; USGS LSDS-1619, table of the bits of QA_PIXEL; STAC best practices for the roles.
+product specification"; USGS LSDS-1619, table of the bits of QA_PIXEL; USGS, Landsat 8 Data Users Handbook, versions
+1.0 (pre-Collection quality band) and 4.0 (Collection 1); STAC best practices for the roles.
 """
 
 from __future__ import annotations
@@ -104,6 +105,28 @@ def qa_pixel(layer: Layer) -> States:
     return states
 
 
+def bqa(layer: Layer) -> States:
+    """Landsat's older quality bands, by the values in them.
+
+    Before the Collections each condition but fill is two bits, 01 no, 10 maybe, 11 yes: snow at bit 10, cirrus at 12,
+    cloud at 14; a measured pixel always has one of the last set. Collection 1 uses bits 0 to 12 only: cloud at bit 4,
+    and confidence in two bits, 11 high, of shadow at 7, snow at 9 and cirrus at 11. So a value of 8192 or more is the
+    older kind. Half sure of cloud is called cloud; half sure of snow is not called snow.
+    """
+    bits = _whole(layer, "bqa")[0]
+    older = bool((bits >= 2**13).any())
+    cloud_at, cirrus_at, snow_at, sure = (14, 12, 10, 2) if older else (5, 11, 9, 3)
+    field = {at: bits >> at & 3 for at in (cloud_at, cirrus_at, snow_at)}
+    states = np.full(bits.shape, Quality.CLEAR, dtype=np.uint8)
+    states[field[snow_at] == 3] = Quality.SNOW
+    if not older:
+        states[bits >> 7 & 3 == 3] = Quality.CLOUD_SHADOW
+        states[bits >> 4 & 1 == 1] = Quality.CLOUD
+    states[(field[cloud_at] >= sure) | (field[cirrus_at] >= sure)] = Quality.CLOUD
+    states[(bits & 1 != 0) | (bits <= 0)] = Quality.NODATA
+    return states
+
+
 def data_mask(layer: Layer) -> States:
     """1 is clear. Anything else is not, for a reason the mask does not give: counted as cloud, the likeliest."""
     return np.where(_whole(layer, "data-mask")[0] == 1, Quality.CLEAR, Quality.CLOUD).astype(np.uint8)
@@ -124,6 +147,7 @@ MAPPINGS: dict[QualityKind, Callable[[Layer], States]] = {
     "scl": scl,
     "udm2": udm2,
     "qa-pixel": qa_pixel,
+    "bqa": bqa,
     "data-mask": data_mask,
     "cloud": cloud,
     "cloud-probability": cloud_probability,

@@ -1,11 +1,13 @@
 """From digital numbers to reflectance: which scale, offset and nodata a band has.
 
-In this order: the band's or asset's own members (``raster:scale``, ``raster:bands``), then, where the
-catalogue gives nothing, what the product's documentation says (Sentinel-2, Landsat Collection 2), then
-the file's own tags (that last step is the reader's).
+In this order (`RULES`): the user's own ``rail_watch:scale`` and ``rail_watch:offset`` on the band, asset or item; the
+band's or asset's own members (``raster:scale``, ``raster:bands``); then, where the catalogue gives nothing, what the
+product's documentation says (Sentinel-2 by its processing baseline, Landsat Collection 2); then the file's own tags
+(that last step is the reader's). A SAFE product's XML is a catalogue of its own (`safe_product`).
 
-Sentinel-2: since processing baseline 04.00 reflectance = DN * 0.0001 - 0.1 [1]_. One provider subtracts the
-offset beforehand and still lists it; its flag ``earthsearch:boa_offset_applied`` says so.
+Sentinel-2: since processing baseline 04.00 reflectance = DN * 0.0001 - 0.1 [1]_. The baseline counts, not the date:
+older scenes have been processed again. One provider subtracts the offset beforehand and still lists it; its flag
+``earthsearch:boa_offset_applied`` says so. Another lists no offset at all. What flags get wrong, `sanity` finds.
 
 References
 ----------
@@ -19,8 +21,22 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 Members = Mapping[str, object]
+FIRST_WITH_OFFSET = 4.0
+"""Sentinel-2 processing baseline since which numbers carry an offset."""
+Rule = Literal["override", "item", "already-applied", "baseline", "product", "safe-xml", "file"]
+RULES: dict[Rule, str] = {
+    "override": "the user's own scale and offset, written into the item",
+    "item": "the catalogue's scale and offset",
+    "already-applied": "the provider had applied the offset already; it was not applied again",
+    "baseline": "the catalogue gives no full scale and offset; those of the processing baseline were used",
+    "product": "the catalogue gives no full scale and offset; the product's documented ones were used",
+    "safe-xml": "the product's own XML",
+    "file": "the file's own tags, else its numbers as they are",
+}
+"""Where a band's scale and offset come from, first that applies."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Radiometry:
     nodata: float | None = None
     assumed: bool = False
     """Not from the catalogue, but from the product's documentation."""
+    rule: Rule = "file"
 
 
 def number(value: object) -> float | None:
@@ -75,29 +92,46 @@ def of_band(asset: Members, band: Members, index: int, *, properties: Members, p
     offset = _first(band.get("raster:offset"), band.get("offset"), asset.get("raster:offset"), old.get("offset"))
     nodata = next((v for v in (_nodata(m.get("nodata")) for m in (band, asset, old)) if v is not None), None)
     documented = _documented(product, properties)
+    own = _override(band, asset, properties)
+    if own is not None:
+        fallback = documented.nodata if documented is not None else None
+        return Radiometry(*own, fallback if nodata is None else nodata, rule="override")
     if documented is None:
-        return Radiometry(scale or 1.0, offset or 0.0, nodata)
+        return Radiometry(scale or 1.0, offset or 0.0, nodata, rule="file" if scale is offset is None else "item")
     given = scale is not None and offset is not None
-    if product == "sentinel-2" and properties.get("earthsearch:boa_offset_applied") is True:
-        return Radiometry(scale or documented.scale, 0.0, 0.0 if nodata is None else nodata, assumed=not given)
+    applied = product == "sentinel-2" and properties.get("earthsearch:boa_offset_applied") is True
     return Radiometry(
         scale or documented.scale,
-        documented.offset if offset is None else offset,
+        0.0 if applied else documented.offset if offset is None else offset,
         documented.nodata if nodata is None else nodata,
         assumed=not given,
+        rule="already-applied" if applied else "item" if given else documented.rule,
     )
+
+
+def _override(*places: Members) -> tuple[float, float] | None:
+    """Return the user's own scale and offset, the nearest to the band."""
+    scale = _first(*(place.get("rail_watch:scale") for place in places))
+    offset = _first(*(place.get("rail_watch:offset") for place in places))
+    return None if scale is None and offset is None else (1.0 if scale is None else scale, offset or 0.0)
 
 
 def _documented(product: str, properties: Members) -> Radiometry | None:
     if product == "sentinel-2":
-        baseline = _baseline(properties)
-        return Radiometry(0.0001, -0.1 if baseline is not None and baseline >= 4.0 else 0.0, 0.0)
-    return Radiometry(0.0000275, -0.2, 0.0) if product == "landsat-c2-sr" else None
+        number_of = baseline(properties)
+        has_offset = number_of is not None and number_of >= FIRST_WITH_OFFSET
+        return Radiometry(0.0001, -0.1 if has_offset else 0.0, 0.0, rule="baseline")
+    return Radiometry(0.0000275, -0.2, 0.0, rule="product") if product == "landsat-c2-sr" else None
 
 
-def _baseline(properties: Members) -> float | None:
+_BASELINE_KEYS = (
+    *("s2:processing_baseline", "processing:version", "s2:product_uri", "s2:datatake_id", "sentinel:product_id"),
+)
+
+
+def baseline(properties: Members) -> float | None:
     """Return the Sentinel-2 processing baseline as a number, e.g. 5.1 for 05.10."""
-    for key in ("s2:processing_baseline", "processing:version", "s2:product_uri", "s2:datatake_id"):
+    for key in _BASELINE_KEYS:
         match = re.search(r"(?:_N|^)(\d{2})\.?(\d{2})(?:_|$)", str(properties.get(key, "")))
         if match:
             return int(match.group(1)) + int(match.group(2)) / 100
@@ -109,7 +143,7 @@ def product_of(family: str, *, item_id: str, properties: Members, asset: Members
     if str(asset.get("data_type", "")).startswith("float"):
         return ""
     if family == "sentinel-2":
-        return "sentinel-2" if _baseline(properties) is not None else ""
+        return "sentinel-2" if baseline(properties) is not None else ""
     surface = "_SR" in item_id or "_L2SP_" in item_id or "_SR_B" in str(asset.get("href", ""))
     collection_2 = "02" in (properties.get("landsat:collection_number"), properties.get("landsat:collection"))
     return "landsat-c2-sr" if family.startswith("landsat") and surface and collection_2 else ""

@@ -14,14 +14,17 @@ from rail_watch.aoi.site import Site
 from rail_watch.errors import BadInput, BadRaster
 from rail_watch.grid import Grid
 from rail_watch.imagery import checksum
-from rail_watch.imagery.hrefs import is_remote
+from rail_watch.imagery.hrefs import is_remote, shown
 from rail_watch.imagery.pixels import Part, imagery_part, quality_part, sheet_of
 from rail_watch.imagery.quality import GROW_M, NO_VALUE, grown, worst
+from rail_watch.imagery.radiometry import RULES, Rule
 from rail_watch.imagery.scene import Asset, Quality, Scene, SceneRef, Unread
-from rail_watch.imagery.window import covers, lay, site_mask, target_of
+from rail_watch.imagery.window import covers, lay, near_lines, site_mask, target_of
 
 States = NDArray[np.uint8]
 OUTSIDE = int(Quality.OUTSIDE)
+NEAR_TRACKS_M = 20.0
+"""A train, its shadow and a pixel or two of 10 m."""
 CLEAR, NODATA, SATURATED = (np.uint8(state) for state in (Quality.CLEAR, Quality.NODATA, Quality.SATURATED))
 
 
@@ -36,12 +39,10 @@ class _Log:
 def _local(asset: Asset, log: _Log) -> Path:
     """Return the asset's local file, checked against the catalogue's checksum where there is one."""
     if is_remote(asset.href):
-        raise BadRaster(f"{asset.href[:120]}: on the network, which is not read yet; download it beside its catalogue")
+        raise BadRaster(f"{shown(asset.href)}: on the network, and no provider reads it; download it")
     path = Path(asset.href)
     if not path.is_file():
         raise BadRaster(f"{path}: no such file; fetch it, or take the scene out of the catalogue")
-    if path.suffix.lower() == ".jp2":
-        raise BadRaster(f"{path}: JPEG 2000 is not read; convert it to GeoTIFF")
     note = checksum.verify(path, asset.checksum) if asset.checksum else None
     if note:
         log.notes.append(note)
@@ -94,16 +95,11 @@ def _masks(paths: Sequence[tuple[Path, Asset]], target: Grid, log: _Log) -> list
 
 def _radiometry_notes(ref: SceneRef) -> list[str]:
     """Say where scale and offset were not simply the catalogue's."""
-    bands = [band for asset in ref.assets for band in asset.bands]
-    if ref.properties.get("earthsearch:boa_offset_applied") is True:
-        return ["the offset of -0.1 had already been applied by the provider and was not applied again"]
-    if any(band.assumed for band in bands):
-        first = next(band for band in bands if band.assumed)
-        return [
-            f"the catalogue gives no full scale and offset; the product's documented ones were used "
-            f"(scale {first.scale:g}, offset {first.offset:g})"
-        ]
-    return []
+    first = {band.rule: band for asset in reversed(ref.assets) for band in reversed(asset.bands)}
+    told: tuple[Rule, ...] = ("override", "already-applied", "baseline", "product")
+    return [
+        f"{RULES[rule]} (scale {first[rule].scale:g}, offset {first[rule].offset:g})" for rule in told if rule in first
+    ]
 
 
 def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
@@ -133,9 +129,31 @@ def _read(ref: SceneRef, site: Site, margin_m: float) -> Scene | Unread:
     holes = np.where(np.isfinite(pixels).all(axis=0), CLEAR, NODATA)
     quality = worst(read[1], holes, *masks)
     pixels += NO_VALUE.take(quality)
+    log.notes += flagged_near_tracks(quality, site, target)
     names = tuple(band.name for _, asset in imagery for band in asset.bands)
     ref = replace(ref, simulated=ref.simulated or any(sheet.simulated for sheet in sheets))
     return Scene(ref, target, names, pixels, quality, log.digests, tuple(log.notes))
+
+
+def flagged_near_tracks(quality: States, site: Site, grid: Grid) -> list[str]:
+    """Ask about cloud or snow that a product sees along the tracks and hardly elsewhere.
+
+    Classifiers call bright ballast, roofs and concrete cloud. Such ground is not judged, as cloud is not; but it must
+    not go unsaid that nobody looked just there.
+    """
+    lines = [*(track.line for track in site.tracks), *(bridge.line for bridge in site.bridges)]
+    flagged = (quality == Quality.CLOUD) | (quality == Quality.SNOW)
+    if not lines or not flagged.any():
+        return []
+    inside = site_mask(site, grid) & (quality != OUTSIDE) & (quality != NODATA)
+    near = near_lines(lines, grid, reach_m=NEAR_TRACKS_M)
+    along, elsewhere = flagged[inside & near], flagged[inside & ~near]
+    if not along.size or not elsewhere.size or along.mean() < 0.2 or elsewhere.mean() > along.mean() / 4:
+        return []
+    return [
+        f"the product calls {along.mean():.0%} of the ground along the tracks cloud or snow, elsewhere "
+        f"{elsewhere.mean():.0%}: is it bright ballast, a roof or cargo? look at the picture"
+    ]
 
 
 def _anything(state: States, site: Site, target: Grid) -> bool:
@@ -163,6 +181,12 @@ def read(ref: SceneRef, site: Site, *, margin_m: float = 30.0) -> Scene | Unread
         ``failed=False`` where the image simply does not show the site. It never raises for a bad file.
     """
     try:
-        return _read(ref, site, margin_m)
+        if ref.access is None:
+            return _read(ref, site, margin_m)
+        with ref.access.brought(ref, site, margin_m=margin_m) as local:
+            if isinstance(local, Unread):
+                return local
+            answer = _read(local, site, margin_m)
     except BadInput as fault:
         return Unread(ref, str(fault))
+    return replace(answer, ref=replace(ref, simulated=answer.ref.simulated))

@@ -2,7 +2,8 @@
 
 What GDAL would otherwise do with a hostile file, and what is done against it:
 
-- pick a driver that follows references (VRT, WMS, …): only TIFF's magic bytes, and the driver fixed to GTiff;
+- pick a driver that follows references (VRT, WMS, …): only the magic bytes of TIFF and JPEG 2000, and the driver
+  fixed to GTiff or JP2OpenJPEG;
 - read sidecar files (``.aux.xml``, ``.ovr``, ``.msk``): the folder is declared empty and PAM is off;
 - take the pixels of decimated reads from the file or address named in the tag OVERVIEW_FILE: refused;
 - allocate what the header claims: caps on pixels, bands and the size of one block;
@@ -11,18 +12,23 @@ What GDAL would otherwise do with a hostile file, and what is done against it:
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import io
+import re
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
+from rasterio.session import DummySession
 
 from rail_watch.errors import BadRaster
+from rail_watch.imagery import jp2_header
 from rail_watch.imagery.quiet import without_warning
-from rail_watch.imagery.tiff_header import directories
+from rail_watch.imagery.tiff_header import Directory, directories, directories_in
 
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 MAX_PIXELS = 10_000_000_000
@@ -40,7 +46,8 @@ ENVIRONMENT = {
 }
 
 
-def _local_file(path: Path) -> Path:
+def _local_file(path: Path) -> tuple[Path, str]:
+    """Return the resolved file and the driver for it."""
     if "\0" in str(path):
         raise BadRaster("a raster's path holds a NUL character")
     try:
@@ -48,26 +55,37 @@ def _local_file(path: Path) -> Path:
         if not resolved.is_file():
             raise BadRaster(f"{path}: not a regular file")
         with resolved.open("rb") as stream:
-            magic = stream.read(4)
+            magic = stream.read(len(jp2_header.MAGIC))
     except OSError as fault:
         reason = "no such file" if isinstance(fault, FileNotFoundError) else fault.strerror or type(fault).__name__
         raise BadRaster(f"{path}: {reason}") from fault
     if str(resolved).startswith("/vsi"):
         raise BadRaster(f"{path}: not a path of a local file")
-    if magic not in MAGIC:
-        raise BadRaster(f"{path}: not a TIFF file; convert it to GeoTIFF first")
-    return resolved
+    if magic == jp2_header.MAGIC:
+        _check_tiles(resolved, path)
+        return resolved, "JP2OpenJPEG"
+    if magic[:4] not in MAGIC:
+        raise BadRaster(f"{path}: not a TIFF or JPEG 2000 file; convert it to GeoTIFF first")
+    return resolved, "GTiff"
+
+
+def _check_tiles(resolved: Path, path: Path) -> None:
+    """Refuse JPEG 2000 in one huge tile; GDAL shows blocks smaller than what must be decoded for one."""
+    size = 4 * jp2_header.tile_values(resolved)
+    if size > MAX_BLOCK_BYTES:
+        raise BadRaster(f"{path}: its tiles decode to {size / 1e6:.0f} MB each; convert it to tiled GeoTIFF first")
 
 
 def _cause(fault: BaseException) -> str:
     """Return one short line of the innermost reason GDAL gives."""
     while fault.__cause__ is not None:
         fault = fault.__cause__
-    return " ".join(str(fault).split())[:160] or type(fault).__name__
+    plain = re.sub(r"\?[^\s'\"]+", "", " ".join(str(fault).split()))  # signatures stand in queries
+    return plain[:160] or type(fault).__name__
 
 
 @contextmanager
-def _named(path: Path) -> Generator[None]:
+def _named(path: Path | str) -> Generator[None]:
     """Turn whatever GDAL or a codec raises into `BadRaster` naming the file."""
     try:
         yield
@@ -86,18 +104,18 @@ def _block_bytes(dataset: DatasetReader) -> int:
     return int(rows * cols * size * bands)
 
 
-def _check_mask(dataset: DatasetReader, path: Path) -> None:
+def _check_mask(dataset: DatasetReader, path: Path | str, known: Iterable[Directory]) -> None:
     """Refuse a mask inside the file whose blocks are too large; GDAL does not tell their size."""
-    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0]:
+    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0] or dataset.driver != "GTiff":
         return
-    for directory in directories(path):
+    for directory in known:
         if directory.is_mask and directory.block[0] * directory.block[1] > MAX_BLOCK_BYTES:
             raise BadRaster(
                 f"{path}: its mask decodes to over {MAX_BLOCK_BYTES / 1e6:.0f} MB a block; rewrite it tiled"
             )
 
 
-def _check(dataset: DatasetReader, path: Path) -> None:
+def _check(dataset: DatasetReader, path: Path | str, known: Iterable[Directory]) -> None:
     if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
         raise BadRaster(f"{path}: refused, its tag OVERVIEW_FILE points at another file; rewrite it without")
     if dataset.count < 1 or dataset.count > MAX_BANDS:
@@ -119,7 +137,7 @@ def _check(dataset: DatasetReader, path: Path) -> None:
         raise BadRaster(f"{path}: not georeferenced (no coordinate system or transform); orthorectify it first")
     if not (dataset.crs.is_projected or dataset.crs.is_geographic):
         raise BadRaster(f"{path}: its coordinate system is neither projected nor geographic; reproject it first")
-    _check_mask(dataset, path)
+    _check_mask(dataset, path, known)
     t = dataset.transform
     if not np.isfinite([t.a, t.b, t.c, t.d, t.e, t.f]).all() or t.determinant == 0:
         raise BadRaster(f"{path}: its transform is degenerate; orthorectify it again")
@@ -127,7 +145,7 @@ def _check(dataset: DatasetReader, path: Path) -> None:
 
 @contextmanager
 def safe_open(path: Path) -> Generator[DatasetReader]:
-    """Open one local GeoTIFF that may be hostile.
+    """Open one local GeoTIFF or JPEG 2000 file that may be hostile.
 
     Everything done with the dataset inside the ``with`` block is guarded too.
 
@@ -137,9 +155,63 @@ def safe_open(path: Path) -> Generator[DatasetReader]:
         One line naming the file, for anything that goes wrong here or inside the block.
     """
     with _named(path), ExitStack() as stack:
-        resolved = _local_file(path)
+        resolved, driver = _local_file(path)
         stack.enter_context(rasterio.Env(**ENVIRONMENT))
         with without_warning():
-            dataset = stack.enter_context(rasterio.open(resolved, driver="GTiff", sharing=False))
-        _check(dataset, path)
+            dataset = stack.enter_context(rasterio.open(resolved, driver=driver, sharing=False))
+        _check(dataset, path, directories(resolved) if driver == "GTiff" else ())
+        yield dataset
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A raster on a server that a provider's preset or the user named."""
+
+    vsi: str
+    """GDAL's name of it: ``/vsicurl/https://…`` or ``/vsis3/bucket/key``, made from a checked address."""
+    shown: str
+    """For messages: without signature."""
+    head: bytes = b""
+    """Its first bytes, fetched beforehand under the rules of our own client; empty for S3."""
+    settings: Mapping[str, str | int] = field(default_factory=dict)
+    """GDAL's, for reading over the network."""
+
+
+def _remote_driver(file: RemoteFile) -> str:
+    if file.head[: len(jp2_header.MAGIC)] == jp2_header.MAGIC:
+        return "JP2OpenJPEG"
+    if file.head[:4] in MAGIC:
+        return "GTiff"
+    if file.head:
+        raise BadRaster(f"{file.shown}: not a TIFF or JPEG 2000 file; is it the image itself?")
+    return "JP2OpenJPEG" if file.vsi.lower().endswith(".jp2") else "GTiff"
+
+
+def _remote_directories(file: RemoteFile) -> Iterable[Directory]:
+    if not file.head:
+        raise BadRaster(f"{file.shown}: has a mask inside whose size cannot be checked over S3; download it")
+    return directories_in(io.BytesIO(file.head))
+
+
+@contextmanager
+def safe_open_remote(file: RemoteFile) -> Generator[DatasetReader]:
+    """Open one raster on the network that may be hostile, to read windows of it.
+
+    The same door as `safe_open`: no sidecars, one driver, caps, and GDAL may fetch this one address only. A failed open
+    is not remembered, so that a later try does reach the server.
+
+    Raises
+    ------
+    BadRaster
+        One line naming the address, for anything that goes wrong here or inside the block.
+    """
+    with _named(file.shown), ExitStack() as stack:
+        own = {"CPL_VSIL_CURL_ALLOWED_FILENAME": file.vsi, "CPL_VSIL_CURL_NON_CACHED": file.vsi}
+        settings = {**ENVIRONMENT, **file.settings, **own}
+        stack.enter_context(rasterio.Env(session=DummySession(), **settings))
+        # Not inside `without_warning`: that lets one thread through at a time, and here each waits for a server. What
+        # has no place on earth, and so would warn, is refused below.
+        dataset = stack.enter_context(rasterio.open(file.vsi, driver=_remote_driver(file), sharing=False))
+        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and dataset.driver == "GTiff"
+        _check(dataset, file.shown, _remote_directories(file) if masked else ())
         yield dataset

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rail_watch.aoi.site import Site
 from rail_watch.grid import Grid
+from rail_watch.imagery.radiometry import Rule
 
-QualityKind = Literal["scl", "udm2", "qa-pixel", "data-mask", "cloud", "cloud-probability"]
+QualityKind = Literal["scl", "udm2", "qa-pixel", "bqa", "data-mask", "cloud", "cloud-probability"]
 
 
 class Quality(IntEnum):
@@ -47,6 +50,8 @@ class Band:
     nodata: float | None = None
     assumed: bool = False
     """True: the catalogue gives no scale, so the product's documented one stands in, for whole numbers only."""
+    rule: Rule = "file"
+    """Where scale and offset come from; see `radiometry.RULES`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,17 @@ class Asset:
     """What kind of quality layer it is; None for imagery."""
     checksum: str | None = None
     """`file:checksum` of the catalogue, multihash hex, where given."""
+
+
+class Access(Protocol):
+    """What can bring parts of files on the network to this machine. Implemented above this layer."""
+
+    def brought(self, ref: SceneRef, site: Site, *, margin_m: float) -> AbstractContextManager[SceneRef | Unread]:
+        """Give the scene with local files that hold at least the window of the site, for as long as the block lasts.
+
+        Unread where that cannot be: failed, or the image does not show the site.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,10 @@ class SceneRef:
     licence: str | None = None
     properties: Mapping[str, object] = field(default_factory=dict)
     """The item's own properties, as read, and the name of its `collection`."""
+    tiles: tuple[SceneRef, ...] = ()
+    """Other tiles of the same overpass, to fill what this one does not show; see `mosaic`."""
+    access: Access | None = field(default=None, compare=False, repr=False)
+    """What brings the windows of assets on the network to this machine; None: local files only."""
 
 
 @dataclass(frozen=True)
@@ -118,4 +138,4 @@ class Unread:
     """True: an error (exit status 3). False: nothing over the site, which is no fault."""
 
 
-__all__ = ["Asset", "Band", "Polygon", "Quality", "QualityKind", "Scene", "SceneRef", "Unread"]
+__all__ = ["Access", "Asset", "Band", "Polygon", "Quality", "QualityKind", "Scene", "SceneRef", "Unread"]

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import radiometry
 from rail_watch.imagery.bands import COMMON, common_name, family, unique
-from rail_watch.imagery.hrefs import checked_id, resolved
+from rail_watch.imagery.hrefs import checked_id, on_web, resolved
 from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.scene import Asset, Band, QualityKind, SceneRef
@@ -23,6 +23,13 @@ Members = Mapping[str, object]
 MAX_ASSETS = 1000
 NOT_DATA = frozenset({"thumbnail", "overview", "metadata", "tiles"})
 NOT_QUALITY = re.compile(r"aerosol|radsat|qa_aot|opacity")
+PRODUCT_LAYERS: tuple[tuple[QualityKind, str, str | None], ...] = (
+    ("scl", r"^scl([_-](\d+m|jp2))*$", None),
+    ("udm2", r"udm2|(^|_)udm(_|\.|$)", "udm2"),
+    ("qa-pixel", "qa_pixel", "qa_pixel"),
+    ("bqa", r"(^|[_-])bqa(\.|$)", r"[_-]bqa\."),
+)
+"""Quality layers known by the asset's key or its file's name."""
 SIMULATED = "simulated"
 
 
@@ -34,6 +41,14 @@ class Place:
     """Of the document, for relative hrefs."""
     root: Path
     """Of the catalogue; no href leads out of it."""
+    address: str | None = None
+    """Of the document where it came from the network; hrefs are then relative to it, and folder and root unused."""
+
+    def resolve(self, href: object) -> str:
+        """Return the path or address that a href names; raise `BadCatalogue` for one that is refused."""
+        if self.address is not None:
+            return on_web(href, base=self.address)
+        return resolved(href, folder=self.folder, root=self.root)
 
 
 @dataclass(frozen=True)
@@ -119,12 +134,9 @@ def quality_kind(key: str, asset: Members) -> QualityKind | None:
     """Return which quality layer an asset is, by its name for known products, else by its roles."""
     name, roles = key.lower(), _roles(asset)
     stem = str(asset.get("href", "")).lower().rsplit("/", 1)[-1]
-    if re.fullmatch(r"scl([_-](\d+m|jp2))*", name):
-        return "scl"
-    if "udm2" in name or "udm2" in stem or re.search(r"(^|_)udm(_|\.|$)", name):
-        return "udm2"
-    if "qa_pixel" in name or "qa_pixel" in stem:
-        return "qa-pixel"
+    for kind, in_name, in_stem in PRODUCT_LAYERS:
+        if re.search(in_name, name) or (in_stem and re.search(in_stem, stem)):
+            return kind
     if NOT_QUALITY.search(name) or NOT_QUALITY.search(stem):
         return None
     if "data-mask" in roles:
@@ -160,7 +172,7 @@ def _bands(key: str, asset: Members, *, item_id: str, properties: Members, famil
     for index, (entry, name) in enumerate(zip(entries, names, strict=True)):
         if name is not None:
             one = radiometry.of_band(asset, entry, index, properties=properties, product=product)
-            bands.append(Band(name, index + 1, one.scale, one.offset, one.nodata, one.assumed))
+            bands.append(Band(name, index + 1, one.scale, one.offset, one.nodata, one.assumed, one.rule))
     return tuple(bands)
 
 
@@ -201,7 +213,7 @@ def _candidates(item: Members, collection: Members, place: Place, *, item_id: st
         if quality is None and not bands:
             continue
         jp2 = "jp2" in (text(asset.get("type")) or str(asset.get("href"))).lower()
-        href = resolved(asset.get("href"), folder=place.folder, root=place.root)
+        href = place.resolve(asset.get("href"))
         checksum = text(asset.get("file:checksum"))
         visual = "visual" in roles or re.match(r"(visual|tci|rendered)", key.lower()) is not None
         gsd_m = _gsd(key, asset) or number(properties.get("gsd"))
@@ -246,7 +258,7 @@ def _imagery(candidates: list[_Candidate]) -> list[_Candidate]:
 def _quality(candidates: list[_Candidate]) -> list[Asset]:
     """Return the quality layers to use: a product's own classes where there are any, else masks by role."""
     layers = sorted((one for one in candidates if one.asset.quality), key=lambda one: (one.gsd_m or 0.0, one.jp2))
-    for kind in ("scl", "udm2", "qa-pixel"):
+    for kind in ("scl", "udm2", "qa-pixel", "bqa"):
         own = [one.asset for one in layers if one.asset.quality == kind]
         if own:
             return own[:1]

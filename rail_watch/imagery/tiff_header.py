@@ -81,20 +81,25 @@ def _directory(tags: dict[int, int]) -> Directory:
 
 
 def directories(path: Path) -> Iterator[Directory]:
-    """Give the directories of a TIFF in order.
+    """Give the directories of a TIFF in order; see `directories_in`."""
+    with path.open("rb") as stream:
+        yield from directories_in(stream)
+
+
+def directories_in(stream: BinaryIO) -> Iterator[Directory]:
+    """Give the directories of a TIFF, or of its first bytes, in order.
 
     Raises
     ------
     BadRaster
         One line without the file's name: cut off, endless, or no honest TIFF.
     """
-    with path.open("rb") as stream:
-        layout, offset = _start(stream)
-        seen: set[int] = set()
-        while offset:
-            if offset in seen or len(seen) >= MAX_DIRECTORIES:
-                raise BadRaster("its directories have no end; rewrite it")
-            seen.add(offset)
-            stream.seek(offset)
-            tags, offset = _values(stream, layout)
-            yield _directory(tags)
+    layout, offset = _start(stream)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or len(seen) >= MAX_DIRECTORIES:
+            raise BadRaster("its directories have no end; rewrite it")
+        seen.add(offset)
+        stream.seek(offset)
+        tags, offset = _values(stream, layout)
+        yield _directory(tags)

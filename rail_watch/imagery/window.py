@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -132,6 +133,32 @@ def site_mask(site: Site, grid: Grid) -> NDArray[np.bool_]:
     ring = shapely.Polygon(placed[:, ::-1] + 0.5)
     with without_warning():
         return np.asarray(geometry_mask([ring], grid.shape, Affine.identity(), all_touched=True, invert=True))
+
+
+def polygon_mask(polygons: Sequence[shapely.Polygon], grid: Grid) -> NDArray[np.bool_]:
+    """Return (row, column) True where a pixel's centre lies in one of the lon/lat polygons."""
+    rings = [
+        shapely.Polygon(_placed(grid, np.array(shapely.segmentize(one, 0.002).exterior.coords)[:, :2])[:, ::-1] + 0.5)
+        for one in polygons
+    ]
+    if not rings:
+        return np.zeros(grid.shape, dtype=bool)
+    with without_warning():
+        return np.asarray(geometry_mask(rings, grid.shape, Affine.identity(), invert=True))
+
+
+def near_lines(lines: Sequence[shapely.LineString], grid: Grid, *, reach_m: float) -> NDArray[np.bool_]:
+    """Return (row, column) True where a pixel's centre lies so many metres or less from one of the lon/lat lines."""
+    pixel_m = grid.metres_per_pixel()
+    shapes = [
+        shapely.LineString(_placed(grid, np.array(shapely.segmentize(one, 0.002).coords)[:, :2])[:, ::-1] + 0.5)
+        for one in lines
+    ]
+    wide = [shape.buffer(max(reach_m / pixel_m, 0.75)) for shape in shapes]
+    if not wide:
+        return np.zeros(grid.shape, dtype=bool)
+    with without_warning():
+        return np.asarray(geometry_mask(wide, grid.shape, Affine.identity(), invert=True))
 
 
 def same_lattice(one: Grid, other: Grid) -> bool:

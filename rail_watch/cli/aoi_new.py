@@ -1,0 +1,185 @@
+"""``rail-watch aoi new`` and ``aoi edit``: an area of interest from a map, and by hand in a GIS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rail_watch.cli.options import check_folder
+from rail_watch.errors import BadAoi, BadInput
+
+if TYPE_CHECKING:
+    from shapely import Polygon
+
+MOST_MAP_BYTES = 64_000_000
+MOST_HEADER = 20_000
+
+
+def _box(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Parse numbers with commas between them."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter("numbers with commas between them are needed.") from None
+
+
+@click.command(name="new")
+@click.argument("name")
+@click.option("--osm", "file", required=True, metavar="FILE", help="Overpass JSON or GeoJSON of the yard.")
+@click.option("--box", callback=_box, metavar="W,S,E,N", help="Only what lies in this box, longitudes and latitudes.")
+@click.option("--around", callback=_box, metavar="LON,LAT,M", help="Only what lies within so many metres of a point.")
+@click.option("--title", metavar="TEXT", help="The site's name for people.  [default: NAME]")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.geojson]")
+def new(  # noqa: PLR0917 - one argument for each option
+    name: str,
+    file: str,
+    box: tuple[float, ...] | None,
+    around: tuple[float, ...] | None,
+    title: str | None,
+    out: Path | None,
+) -> None:
+    """Make the AOI NAME from OpenStreetMap.
+
+    Tracks (railway=rail and its sidings, spurs and yards) are split at switches, merged between them, named and
+    numbered across the yard; rail bridges, buildings beside tracks and gauges are taken over. Ground between tracks and
+    buildings becomes aprons: those are guesses, and say so. Lay the lines onto imagery with `rail-watch aoi refine`.
+
+    A map for it: overpass-turbo.eu, with `way[railway](bbox); way[building](bbox); out geom;`, exported as raw data.
+    """
+    from rail_watch.aoi.document import ID_PATTERN, parse
+    from rail_watch.aoi.json_file import read_json
+    from rail_watch.aoi.osm import document_of, ways_in
+
+    if not ID_PATTERN.fullmatch(name) or len(name) > 64:
+        raise BadInput(f"{name[:80]!r} cannot be an id: small letters, digits, '-' and '_'")
+    target = out or Path(f"{name}.geojson")
+    check_folder(target.parent)
+    limit = _limit(box, around)
+    document = read_json(Path(file), error=BadAoi, max_bytes=MOST_MAP_BYTES)
+    source = f"OpenStreetMap contributors (ODbL), from {Path(file).name}; aprons are guesses"
+    try:
+        made = document_of(name, ways_in(document), title=title or name, source=source, box=limit)
+    except BadAoi as fault:
+        raise BadAoi(f"{file}: {fault}") from fault
+    _, faults = parse(made)
+    if faults:
+        raise BadAoi(f"{file}: no valid area can be made of it: {faults[0]}")
+    _write(target, made)
+
+
+def _limit(box: tuple[float, ...] | None, around: tuple[float, ...] | None) -> Polygon | None:
+    """Return the lon/lat polygon that --box or --around mean."""
+    import numpy as np
+    import shapely
+
+    from rail_watch.grid import WGS84, local_crs, transformer
+
+    if box is not None and around is not None:
+        raise BadInput("--box and --around are two answers to one question; give one of them")
+    if box is not None:
+        if len(box) != 4 or not (-180 <= box[0] < box[2] <= 180 and -90 <= box[1] < box[3] <= 90):
+            raise BadInput("--box is west,south,east,north in degrees, such as 130.60,42.40,130.65,42.43")
+        return shapely.box(*box)
+    if around is None:
+        return None
+    if len(around) != 3 or not (abs(around[0]) <= 180 and abs(around[1]) <= 89 and 10 <= around[2] <= 20_000):
+        raise BadInput("--around is longitude,latitude,metres (10 to 20000), such as 130.62,42.417,1500")
+    back = transformer(local_crs(around[0], around[1]), WGS84)
+    circle = shapely.Point(0, 0).buffer(around[2])
+    return shapely.transform(circle, lambda xy: np.column_stack(back.transform(xy[:, 0], xy[:, 1])))
+
+
+def _write(target: Path, document: dict[str, Any]) -> None:
+    from rail_watch import aoi
+    from rail_watch.cli.aoi import counts
+    from rail_watch.cli.files import made, write_text
+
+    with made(target.parent):
+        write_text(target, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    click.echo(f"Written: {target} ({counts(aoi.read(target))})")
+
+
+@click.command(name="edit")
+@click.argument("name", metavar="NAME|FILE.gpkg")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+def edit(name: str, out: Path) -> None:
+    """Take an AOI to a GIS, or back: AOI to GeoPackage (--out NAME.gpkg), GeoPackage to AOI (--out NAME.geojson).
+
+    The GeoPackage has two layers, `lines` and `areas`, whose columns are the properties of the format (`role`, `id`,
+    `name`, `gauge_mm`, `deck_width_m`). QGIS opens it as it is.
+    """
+    check_folder(out.parent)
+    if out.suffix.lower() == ".gpkg":
+        _to_package(name, out)
+    elif name.lower().endswith(".gpkg"):
+        _from_package(Path(name), out)
+    else:
+        raise BadInput(f"{out}: one of the two must be a .gpkg file; see `rail-watch aoi edit --help`")
+
+
+def _to_package(name: str, out: Path) -> None:
+    import geopandas
+
+    from rail_watch import aoi
+
+    aoi.read(name)
+    document: Any = aoi.read_document(name)
+    header = json.dumps(document["rail_watch"], ensure_ascii=False)
+    rows: dict[str, list[dict[str, object]]] = {"lines": [], "areas": []}
+    for feature in document["features"]:
+        layer = "lines" if feature["geometry"]["type"] == "LineString" else "areas"
+        own = dict(feature["properties"])
+        own["rail_watch"] = header if own.get("role") == "site" else None
+        rows[layer].append({"type": "Feature", "geometry": feature["geometry"], "properties": own})
+    out.unlink(missing_ok=True)
+    for layer, features in rows.items():
+        if features:
+            frame = geopandas.GeoDataFrame.from_features(features, crs="EPSG:4326")
+            frame.to_file(out, layer=layer, driver="GPKG")
+    click.echo(f"Written: {out} (layers {', '.join(layer for layer, features in rows.items() if features)})")
+
+
+def _from_package(package: Path, out: Path) -> None:
+    import geopandas
+    import pyogrio
+    import shapely
+
+    from rail_watch.aoi.document import parse
+
+    if not package.is_file():
+        raise BadAoi(f"{package}: no such file")
+    features: list[dict[str, Any]] = []
+    header: dict[str, Any] = {}
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(package)[:, 0]]
+        for layer in sorted(set(layers) & {"lines", "areas"}, reverse=True):
+            frame = geopandas.read_file(package, layer=layer).to_crs("EPSG:4326")
+            for row in json.loads(frame.to_json(drop_id=True))["features"]:
+                own = {key: value for key, value in row["properties"].items() if value is not None}
+                told = own.pop("rail_watch", None)
+                header = json.loads(told[:MOST_HEADER]) if isinstance(told, str) else header
+                shape = shapely.set_precision(shapely.geometry.shape(row["geometry"]), 1e-7, mode="pointwise")
+                parts = shapely.get_parts(shape).tolist()
+                geometry = json.loads(json.dumps(shapely.geometry.mapping(parts[0] if len(parts) == 1 else shape)))
+                features.append({"type": "Feature", "geometry": geometry, "properties": _whole(own)})
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as fault:
+        raise BadAoi(f"{package}: not a GeoPackage made by `aoi edit` ({str(fault)[:120]})") from fault
+    features.sort(key=lambda one: one["properties"].get("role") != "site")
+    document = {"type": "FeatureCollection", "rail_watch": header, "features": features}
+    _, faults = parse(document)
+    if faults:
+        raise BadAoi(f"{package}: {faults[0]}")
+    _write(out, document)
+
+
+def _whole(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return properties with whole numbers as such: a column with gaps makes floats of them."""
+    return {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in properties.items()
+    }

@@ -1,0 +1,119 @@
+"""What there is over a site, what is kept, and whether all is there that a run needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cli_material import write_aoi
+from server_material import Server, serving, write_served
+
+from rail_watch.cli.main import run
+from rail_watch.imagery import SceneRef
+from rail_watch.providers.survey import coming
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = write_served(tmp_path_factory.mktemp("served"))
+    with serving(folder, tmp_path_factory.mktemp("log") / "requests") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAIL_WATCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1698000000")
+
+
+def test_a_search_lists_scenes_over_the_site(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    area = str(write_aoi(tmp_path / "small.geojson"))
+    asked = ["search", "--aoi", area, "--source", server.at("api/plain"), "--datetime", "2023-10-05/2023-10-13"]
+    assert run([*asked, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "rail-watch/search/1" and len(document["scenes"]) == 3
+    assert all(one["coverage"] == 1 and one["clear_fraction"] == 1 for one in document["scenes"])
+    images = [line for line in server.requests("plain/") if "small.tif" in line["path"]]
+    assert images == [], "only quality layers are read"
+    assert run(asked) == 0
+    out = capsys.readouterr().out
+    assert "3 scene(s)" in out and "100%" in out and "20231009_023000_small" in out
+    before = len(server.requests())
+    assert run([*asked, "--offline", "--next"]) == 0
+    out = capsys.readouterr().out
+    assert "3 scene(s)" in out and "Next overpasses: none known" in out and len(server.requests()) == before
+
+
+def test_what_cannot_be_had_is_said(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    area = str(write_aoi(tmp_path / "small.geojson"))
+    asked = ["search", "--aoi", area, "--source", server.at("api/loop"), "--datetime", "2023-10", "--no-clear"]
+    assert run(asked) == 3
+    out, err = capsys.readouterr()
+    assert "4 scene(s)" in out and "only the first" in err and err.count("\n") == 1
+
+
+def test_the_cache_can_be_looked_at_and_emptied(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = str(write_aoi(tmp_path / "small.geojson"))
+    assert run(["search", "--aoi", area, "--source", server.at("api/plain"), "--datetime", "2023-10"]) == 0
+    assert run(["cache", "info"]) == 0
+    assert "windows  6" in capsys.readouterr().out
+    assert run(["cache", "clear"]) == 0
+    assert run(["cache", "info"]) == 0
+    assert "windows  0" in capsys.readouterr().out
+    monkeypatch.setenv("RAIL_WATCH_CACHE_GB", "many")
+    assert run(["cache", "info"]) == 2
+    assert "number of gigabytes" in capsys.readouterr().err
+
+
+def test_the_doctor_names_keys_and_never_shows_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PL_API_KEY", "planted-secret")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert run(["doctor", "--offline"]) == 0
+    out, err = capsys.readouterr()
+    assert "planet: key PL_API_KEY is set" in out and "cdse: key AWS_ACCESS_KEY_ID is not set" in out
+    assert "planted-secret" not in out + err and "JP2OpenJPEG" in out and "BAD" not in out
+
+
+def test_the_doctor_asks_providers(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rail_watch.providers.stac_provider import api_at
+
+    places = {"up": server.at("api/plain"), "refuses": server.at("403/d/items.json"), "down": "http://127.0.0.1:9"}
+    monkeypatch.setattr("rail_watch.providers.known_names", lambda: list(places))
+    monkeypatch.setattr("rail_watch.providers.source.provider_named", lambda name: api_at(places[name]))
+    assert run(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "ok   up: answers" in out and "ok   refuses: answers" in out and "note down: " in out and "no connection" in out
+    )
+
+
+def test_overpasses_follow_from_the_repeat_cycle() -> None:
+    def seen(platform: str, day: int, **properties: object) -> SceneRef:
+        when = datetime(2023, 10, day, 2, 19, tzinfo=UTC)
+        return SceneRef(f"{platform}-{day}", when, platform, 10, (), properties=properties)
+
+    scenes = [
+        seen("sentinel-2a", 1, **{"sat:relative_orbit": 3}),
+        seen("sentinel-2a", 11, **{"sat:relative_orbit": 3}),
+        seen("landsat-8", 10, **{"landsat:wrs_path": "114"}),
+        seen("planetscope", 12),
+    ]
+    now = datetime(2023, 10, 20, tzinfo=UTC)
+    found = coming(scenes, now=now)
+    assert [(one.when.day, one.platform, one.track) for one in found] == [
+        (21, "sentinel-2a", "orbit 3"),
+        (26, "landsat-8", "path 114"),
+        (31, "sentinel-2a", "orbit 3"),
+    ]
+    assert all(now < one.when <= now + timedelta(days=16) for one in found)
