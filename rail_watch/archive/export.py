@@ -20,7 +20,7 @@ QUESTIONS: dict[str, str] = {
     "scene": f"SELECT {_SCENE}, s.acquisition, s.datetime, s.platform, s.sensor, s.gsd_m, s.simulated, s.credit, "
     "s.digests FROM scene AS s JOIN site_version AS v ON v.number = s.site_version",
     "run": "SELECT id, request, started, finished, software FROM run",
-    "run_site": "SELECT r.id AS run, t.site, t.step, t.slot, t.scenes, t.unread, t.fault "
+    "run_site": "SELECT r.id AS run, t.site, t.step, t.slot, t.scenes, t.fault "
     "FROM run_site AS t JOIN run AS r ON r.number = t.run",
     "judgement": f"SELECT {_KEY}, r.id AS run, j.acquisition, j.datetime, j.status, j.reason, j.clear_fraction, "
     "j.shift_east_m, j.shift_north_m, j.shift_error_m, j.notes, j.activity "

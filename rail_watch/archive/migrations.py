@@ -74,6 +74,11 @@ CREATE TABLE listing (
     PRIMARY KEY (site, scene)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE source_state (
+    site TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE judgement (
     number INTEGER PRIMARY KEY,
     scene INTEGER NOT NULL REFERENCES scene (number),

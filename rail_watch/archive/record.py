@@ -94,8 +94,8 @@ def _keep_scene(archive: Archive, scene: SceneRecord, detections: Detections, *,
     pixels = pixels_of(scene.digests)
     acquisition = acquisition_of(scene.id)
     archive.do(
-        "INSERT INTO scene (site_version, id, acquisition, pixels, datetime, platform, sensor, gsd_m, simulated, credit,"
-        " digests) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO scene (site_version, id, acquisition, pixels, datetime, platform, sensor, gsd_m, simulated, "
+        "credit, digests) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (version, scene.id, acquisition, pixels, moment(scene.when), scene.platform, scene.sensor, scene.gsd_m,
          int(scene.simulated), scene.credit, packed(dict(scene.digests))),
     )  # fmt: skip

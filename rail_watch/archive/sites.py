@@ -53,7 +53,8 @@ def keep_site(archive: Archive, site: Site) -> int:
     document = packed(site_document(site))
     digest = site.digest or hashlib.sha256(document.encode()).hexdigest()
     archive.do(
-        "INSERT INTO site VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
+        "INSERT INTO site VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name "
+        "WHERE name <> excluded.name",
         (site.id, site.name),
     )
     archive.do(

@@ -13,11 +13,19 @@ import click
 
 from rail_watch import __version__
 from rail_watch.cli.console import Talk, hush_libraries, plain, use_colour, verbosity_options
+from rail_watch.cli.home import home_option
 from rail_watch.errors import RailWatchError
 
 COMMANDS = {
     "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
     "aoi": ("rail_watch.cli.aoi", "List, show, check and refine areas of interest."),
+    "run": ("rail_watch.cli.run", "Check the watched sites once: search, judge, report, archive, alert."),
+    "site": ("rail_watch.cli.site", "Add, list and remove the sites that are watched."),
+    "status": (
+        "rail_watch.cli.status",
+        "Say when each site was and will be checked, what failed, and what could not be seen for long.",
+    ),
+    "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
 }
@@ -66,6 +74,7 @@ class LazyGroup(click.Group):
     epilog="Start with: rail-watch detect --aoi tumangang",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s", prog_name="rail-watch", help="Show the version.")
+@home_option
 @verbosity_options
 def cli() -> None:
     """Watch rail yards, bridges and ports in satellite imagery.
