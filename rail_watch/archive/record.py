@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rail_watch.aoi.site import Site
@@ -78,7 +78,7 @@ def record(
     for record_ in sorted(detections.scenes, key=lambda one: (one.when, one.id)):
         if record_.status == "baseline" or (scenes is not None and record_.id not in scenes):
             continue
-        judgement = _keep_scene(archive, record_, detections, version=version, run=run)
+        judgement = _keep_scene(archive, _with_aprons(record_, site), detections, version=version, run=run)
         if judgement is None:
             continue
         kept.append(record_.id)
@@ -120,6 +120,17 @@ def _keep_scene(archive: Archive, scene: SceneRecord, detections: Detections, *,
     for row in [*map(_track_row, scene.tracks), *map(_apron_row, scene.aprons)]:
         archive.do("INSERT INTO look VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (judgement, *row))
     return judgement
+
+
+def _with_aprons(scene: SceneRecord, site: Site) -> SceneRecord:
+    """Return the record with a row for every apron: of a scene that was skipped, `detect` gives none."""
+    known = {look.apron for look in scene.aprons}
+    missing = (
+        ApronLook(apron.id, "not-visible", 0.0, None, None, None, scene.reason)
+        for apron in site.aprons
+        if apron.id not in known
+    )
+    return replace(scene, aprons=(*scene.aprons, *missing))
 
 
 def _track_row(look: TrackLook) -> tuple[object, ...]:

@@ -25,6 +25,15 @@ COMMANDS = {
         "rail_watch.cli.status",
         "Say when each site was and will be checked, what failed, and what could not be seen for long.",
     ),
+    "history": ("rail_watch.cli.history", "Show what stood at a site and when, by the archive."),
+    "review": (
+        "rail_watch.cli.review",
+        "Confirm, reject and correct observations; the machine's answer stays as it is.",
+    ),
+    "diff": (
+        "rail_watch.cli.diff",
+        "Show what the second RUN says otherwise than the first, of the scenes that both judged.",
+    ),
     "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
