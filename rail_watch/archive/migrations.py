@@ -171,6 +171,7 @@ CREATE TABLE delivery (
     alert INTEGER NOT NULL REFERENCES alert (number),
     channel TEXT NOT NULL,
     not_before TEXT NOT NULL,
+    digest INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     sent TEXT,
     fault TEXT,

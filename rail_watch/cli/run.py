@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,15 +114,20 @@ class Work:
 def checked(ctx: click.Context, work: Work, sites: Sequence[WatchedSite], asked: Asked) -> Night:
     """Do one run on the archive of a home, and say that it was done."""
     from rail_watch.archive import archive_path, open_archive
+    from rail_watch.watch.channels import channels_of
     from rail_watch.watch.health import health_settings
     from rail_watch.watch.lock import one_run
     from rail_watch.watch.night import run_night
+    from rail_watch.watch.outbox import send_all
 
     settings = health_settings(work.home)
     bar = Bar(talk_of(ctx))
     try:
         with one_run(work.home), open_archive(archive_path(work.home)) as archive:
+            channels = channels_of(work.home, archive, clock=now, environment=os.environ)
             night = run_night(means_of(work, archive, bar), sites, asked)
+            for fault in send_all(archive, channels, now()).faults:
+                note(ctx, fault)
             tell_health(ctx, archive, sites, settings, failed=status_of(night, stopped=False) != 0)
             return night
     finally:
@@ -150,6 +156,7 @@ def means_of(work: Work, archive: Archive, progress: Callable[[int, int, str], N
     """Return what a run works with: the real detector, the real reports, the real clock."""
     from rail_watch.cli.files import write_answer
     from rail_watch.watch.night import Means
+    from rail_watch.watch.outbox import teller
 
     return Means(
         home=work.home,
@@ -157,6 +164,7 @@ def means_of(work: Work, archive: Archive, progress: Callable[[int, int, str], N
         clock=now,
         judge=_judge,
         report=write_answer if work.reports else None,
+        tell=teller(work.home),
         stop=work.stop,
         progress=progress,
         jobs=work.jobs,
