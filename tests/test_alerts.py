@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watch_material import Yard, evening, night
 
-from rail_watch.archive import Archive, archive_path, open_archive
+from rail_watch.archive import archive_path, open_archive
 from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
 from rail_watch.watch.channels import Mail, Webhook, channels_of, signature_of, text_of, title_of
@@ -360,8 +360,3 @@ def test_the_commands(
     assert run([*call, "test", "hook"]) == 0
     assert run([*call, "test", "gone"]) == 2
     assert len(_Hook.got) == 4 and one_line(" a\n b ") == "a b"
-
-
-def test_the_archive_of_the_material_opens(tmp_path: Path) -> None:
-    with open_archive(tmp_path / "a.sqlite") as archive:
-        assert isinstance(archive, Archive)

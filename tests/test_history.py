@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from archive_material import day, detections, keep, scene, site, train
+from archive_material import day, detections, keep, scene, train
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -314,7 +314,3 @@ def test_two_runs_are_compared(archive: Archive, capsys: pytest.CaptureFixture[s
     assert "They say the same." in capsys.readouterr().out
     assert call(archive, "diff", "r1", "r9") == 2
     assert "no such run; the latest are r2, r1" in capsys.readouterr().err
-
-
-def test_the_site_of_the_material_is_a_site() -> None:
-    assert site().tracks[0].id == "t1"

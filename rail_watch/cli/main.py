@@ -25,6 +25,14 @@ COMMANDS = {
         "rail_watch.cli.status",
         "Say when each site was and will be checked, what failed, and what could not be seen for long.",
     ),
+    "schedule": (
+        "rail_watch.cli.schedule",
+        "Print, install and remove the nightly check for the scheduler of this machine or of a service.",
+    ),
+    "watch": (
+        "rail_watch.cli.watch",
+        "Check sites as they fall due, until told to end: for containers and services.",
+    ),
     "history": ("rail_watch.cli.history", "Show what stood at a site and when, by the archive."),
     "review": (
         "rail_watch.cli.review",

@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         work = Work(home, not no_reports, jobs, stop)
         night = checked(ctx, work, sites, Asked(due, when, rejudge))
         stopped = stop()
-    _print(ctx, night)
+    print_night(ctx, night)
     ctx.exit(status_of(night, stopped=stopped))
 
 
@@ -109,6 +109,8 @@ class Work:
     reports: bool
     jobs: int
     stop: Callable[[], bool]
+    alive: Callable[[], None] = lambda: None
+    """Called whenever a step is made."""
 
 
 def checked(ctx: click.Context, work: Work, sites: Sequence[WatchedSite], asked: Asked) -> Night:
@@ -122,10 +124,15 @@ def checked(ctx: click.Context, work: Work, sites: Sequence[WatchedSite], asked:
 
     settings = health_settings(work.home)
     bar = Bar(talk_of(ctx))
+
+    def step(done: int, of: int, what: str) -> None:
+        work.alive()
+        bar(done, of, what)
+
     try:
         with one_run(work.home), open_archive(archive_path(work.home)) as archive:
             channels = channels_of(work.home, archive, clock=now, environment=os.environ)
-            night = run_night(means_of(work, archive, bar), sites, asked)
+            night = run_night(means_of(work, archive, step), sites, asked)
             for fault in send_all(archive, channels, now()).faults:
                 note(ctx, fault)
             tell_health(ctx, archive, sites, settings, failed=status_of(night, stopped=False) != 0)
@@ -177,7 +184,8 @@ def _judge(site: Site, watched: WatchedSite, options: DetectOptions, created: da
     return detect_sites([site], source=watched.source, options=options, created=created)[0]
 
 
-def _print(ctx: click.Context, night: Night) -> None:
+def print_night(ctx: click.Context, night: Night) -> None:
+    """Say what a run found out."""
     for one in night.sites:
         for line in _lines(one):
             click.echo(line)

@@ -130,8 +130,23 @@ def due_sites(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
 
     A check of a later slot than this one was made by a clock that has been set back since: the site is due.
     """
-    last = last_runs(archive)
-    return [one for one in sites if one.name not in last or last[one.name].slot != slot_of(one, now)]
+    last, failed = last_runs(archive), last_runs(archive, ("failed",))
+    return [
+        one
+        for one in sites
+        if (one.name not in last or last[one.name].slot != slot_of(one, now))
+        and not _waits(archive, failed.get(one.name), now)
+    ]
+
+
+def _waits(archive: Archive, failed: SiteRun | None, now: datetime) -> bool:
+    """Return whether a check that failed a short while ago is to be left alone a little longer: 5, 10, 20, 40 min."""
+    if failed is None:
+        return False
+    times = archive.value(
+        "SELECT count(*) FROM run_site WHERE site = ? AND slot = ? AND step = 'failed'", (failed.site, failed.slot)
+    )
+    return timedelta(0) <= now - failed.at < timedelta(minutes=5 * 2 ** min(times - 1, 3))
 
 
 def run_night(means: Means, sites: Sequence[WatchedSite], asked: Asked) -> Night:
