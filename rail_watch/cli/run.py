@@ -161,7 +161,6 @@ def tell_health(
 
 def means_of(work: Work, archive: Archive, progress: Callable[[int, int, str], None]) -> Means:
     """Return what a run works with: the real detector, the real reports, the real clock."""
-    from rail_watch.cli.files import write_answer
     from rail_watch.watch.night import Means
     from rail_watch.watch.outbox import teller
 
@@ -170,7 +169,7 @@ def means_of(work: Work, archive: Archive, progress: Callable[[int, int, str], N
         archive=archive,
         clock=now,
         judge=_judge,
-        report=write_answer if work.reports else None,
+        report=_report if work.reports else None,
         tell=teller(work.home),
         stop=work.stop,
         progress=progress,
@@ -182,6 +181,16 @@ def _judge(site: Site, watched: WatchedSite, options: DetectOptions, created: da
     from rail_watch.detect import detect_sites
 
     return detect_sites([site], source=watched.source, options=options, created=created)[0]
+
+
+def _report(run: DetectRun, folder: Path) -> list[Path]:
+    from rail_watch.cli.files import write_answer
+
+    try:
+        return write_answer(run, folder)
+    except BadInput as fault:
+        mended = str(fault).replace("choose another folder with --out", "make room, or name another folder with --home")
+        raise BadInput(mended) from fault
 
 
 def print_night(ctx: click.Context, night: Night) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rail_watch.aoi.site import Site
 from rail_watch.archive.novelty import novelties
 from rail_watch.archive.observations import observations_between
-from rail_watch.archive.stays import Look, Stay, looks_between, stays_of
+from rail_watch.archive.stays import Stay, looks_between, stays_of
 from rail_watch.archive.store import Archive, time_of
 from rail_watch.observe.records import Observation
 from rail_watch.observe.sentences import names_of, stamp
@@ -54,16 +54,13 @@ def news_of(
     """
     if not fresh:
         return []
-    observed = observations_between(archive, site.id)
-    looks = looks_between(archive, site.id)
-    first = min((look.when for look in looks if look.scene in fresh), default=now) - MEMORY
-    late = [look for look in looks if look.when >= first]
-    placed = [one for one in observed if one.track or one.apron]
-    found = stays_of(late, [one for one in placed if one.when >= first])
+    first = _first_of(archive, site.id, fresh, now) - MEMORY
+    observed, looks = observations_between(archive, site.id, first), looks_between(archive, site.id, first)
+    found = stays_of(looks, [one for one in observed if one.track or one.apron])
     names = names_of(site)
     told = [*_arrivals(found, fresh), *_departures(found, fresh, names), *_changes(observed, fresh)]
-    everything = stays_of(looks, placed) if any(one.kind in ("train-arrived", "bridge") for one in told) else []
-    told = [_with_novelties(one, everything, looks, names) for one in told]
+    if any(one.kind in ("train-arrived", "bridge") for one in told):
+        told = _with_novelties(archive, site.id, told, names)
     out = sorted((replace(one, simulated=simulated) for one in told), key=lambda one: (one.when, one.kind, one.key))
     return [*out, *_records(out)]
 
@@ -137,12 +134,29 @@ def _news(one: Observation, key: str, kind: str, sentence: str) -> News:
     )
 
 
-def _with_novelties(one: News, everything: Sequence[Stay], looks: Sequence[Look], names: Mapping[str, str]) -> News:
-    stay = next((stay for stay in everything if stay.first.id == one.observation), None)
-    if stay is None or one.kind not in ("train-arrived", "bridge"):
-        return one
-    label = names.get(stay.first.track or "", stay.first.track or "")
-    return replace(one, new_on_record=novelties(stay, looks, everything, name=label))
+def _first_of(archive: Archive, site: str, scenes: Collection[str], now: datetime) -> datetime:
+    rows = archive.rows(
+        "SELECT s.id, c.datetime FROM current AS c JOIN scene AS s ON s.number = c.scene WHERE c.site = ? "
+        "ORDER BY c.number DESC LIMIT ?",
+        (site, 4 * len(scenes) + 100),
+    )
+    return min((time_of(row["datetime"]) for row in rows if row["id"] in scenes), default=now)
+
+
+def _with_novelties(archive: Archive, site: str, told: Sequence[News], names: Mapping[str, str]) -> list[News]:
+    """Say of the trains that came what is new about them, by all that the archive has ever seen of the site."""
+    looks = looks_between(archive, site)
+    everything = stays_of(looks, [one for one in observations_between(archive, site) if one.track])
+    stays = {stay.first.id: stay for stay in everything}
+    out = []
+    for one in told:
+        stay = stays.get(one.observation or "")
+        if stay is None or one.kind not in ("train-arrived", "bridge"):
+            out.append(one)
+            continue
+        label = names.get(stay.first.track or "", stay.first.track or "")
+        out.append(replace(one, new_on_record=novelties(stay, looks, everything, name=label)))
+    return out
 
 
 def _records(told: Sequence[News]) -> list[News]:

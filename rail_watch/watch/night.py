@@ -48,6 +48,7 @@ from rail_watch.watch.source import (
     span_of,
     unsettled,
 )
+from rail_watch.watch.sweep import sweep
 
 Judge = Callable[[Site, WatchedSite, DetectOptions, datetime], DetectRun]
 Report = Callable[[DetectRun, Path], Sequence[Path]]
@@ -164,6 +165,7 @@ def run_night(means: Means, sites: Sequence[WatchedSite], asked: Asked) -> Night
         with means.archive.writing():
             finish_run(means.archive, before.number, at=now)
         before = None
+    sweep(means.home, None if before is None else before.id)
     wanted = due_sites(means.archive, sites, now) if asked.due else _left(means.archive, before, sites)
     if not wanted and before is None:
         return Night(None, (), len(sites))
