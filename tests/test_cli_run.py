@@ -258,3 +258,16 @@ def test_sigterm_ends_a_run_between_pieces(tmp_path: Path) -> None:
 def test_no_cell_is_a_formula(text: str) -> None:
     assert cell(text) == "'" + text
     assert cell(-3.5) == -3.5 and cell("plain") == "plain"
+
+
+def test_an_area_that_has_gone_does_not_silence_the_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "gone.toml").write_text('aoi = "gone.geojson"\n', encoding="utf-8")
+    (tmp_path / "health.toml").write_text('metrics_file = "m.prom"\n', encoding="utf-8")
+    home = ["--home", str(tmp_path)]
+    assert run([*home, "run", "--due"]) == 1
+    assert "gone.geojson: no such AOI" in capsys.readouterr().err
+    assert run([*home, "status"]) == 0
+    assert "FAILED: gone.geojson: no such AOI" in capsys.readouterr().out
+    assert 'rail_watch_site_failed{site="gone"} 1' in (tmp_path / "m.prom").read_text(encoding="utf-8")
+    assert run([*home, "schedule", "show", "--for", "cron"]) == 0

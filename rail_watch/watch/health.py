@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from rail_watch.archive.runs import last_runs, runs
 from rail_watch.archive.store import Archive
-from rail_watch.errors import BadInput
+from rail_watch.errors import BadInput, RailWatchError
 from rail_watch.watch.config import read_toml
 from rail_watch.watch.news import last_clear_look
 from rail_watch.watch.sites import WatchedSite, next_due, slot_of
@@ -59,7 +59,7 @@ def health_of(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
     found = []
     for one in sites:
         check, attempt = done.get(one.name), tried.get(one.name)
-        site = one.name if archive.value("SELECT 1 FROM site WHERE id = ?", (one.name,)) else _site_id(one)
+        site = _site_id(one)
         clear = last_clear_look(archive, site)
         current = slot_of(one, now)
         due = check is None or check.slot != current
@@ -85,7 +85,11 @@ def health_of(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
 
 
 def _site_id(watched: WatchedSite) -> str:
-    return watched.site().id
+    """Return the id of a site's area; its name where the area cannot be read: how the others do is still told."""
+    try:
+        return watched.site().id
+    except RailWatchError:
+        return watched.name
 
 
 def _label(name: str) -> str:

@@ -266,8 +266,10 @@ def _checked(means: Means, run: Run, watched: WatchedSite, asked: Asked) -> Site
 def _judged(means: Means, run: Run, what: tuple[WatchedSite, Site], asked: Asked) -> SiteNight:
     """Search the source, and judge what is new in it piece by piece."""
     watched, site = what
-    found = imagery.find(site, (None, None), source=watched.source, sensor=watched.sensor)
     window = _window(means, watched, asked)
+    # A folder is listed whole, whatever is asked of it; a service on the network is asked for no more than is judged.
+    when = (None, None) if watched.local else window
+    found = imagery.find(site, when, source=watched.source, sensor=watched.sensor)
     entries = new_entries(means.archive, site.id, found.scenes, window)
     if asked.rejudge:
         entries = _again(means.archive, site, watched, found.scenes, window)
@@ -305,6 +307,7 @@ def _again(
 
 
 def _parameters(watched: WatchedSite) -> dict[str, object]:
+    """Return the parameters of a verdict, as `detect` writes them (see `archive.record.parameters_of`)."""
     return {"false_alarm_rate": watched.false_alarm_rate, "sensor": watched.sensor}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rail_watch.archive.store import Archive, moment, time_of
-from rail_watch.errors import BadInput
+from rail_watch.errors import BadInput, RailWatchError
 from rail_watch.watch.sites import WatchedSite
 
 KINDS = ("systemd", "cron", "launchd", "windows", "github", "kubernetes")
@@ -213,7 +213,10 @@ def false_alerts(archive: Archive | None, sites: Sequence[WatchedSite]) -> list[
 
 
 def _false_alerts(archive: Archive | None, watched: WatchedSite) -> FalseAlerts:
-    site = watched.site().id
+    try:
+        site = watched.site().id
+    except RailWatchError:
+        return FalseAlerts(watched.name, None, None)
     last = None
     if archive is not None:
         last = archive.value("SELECT max(datetime) FROM current WHERE site = ?", (site,))
