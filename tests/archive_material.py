@@ -138,6 +138,6 @@ def keep(archive: Archive, found: Detections, *, of: Site | None = None, run: st
         return record(archive, of or site(), found, run=number)
 
 
-def make_home(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def home_arguments(archive: Archive) -> list[str]:
+    """Return what makes a command use an archive; one in PostgreSQL is named by the environment."""
+    return ["--home", str(archive.path.parent)] if isinstance(archive.path, Path) else ["--home", "/no/home/here"]

@@ -79,11 +79,13 @@ class Story:
         return [yard.watched(rules=RULES) for yard in self.yards]
 
 
-def one_night(home: Path, sites: Sequence[WatchedSite], at: datetime, **means: Any) -> None:
+def one_night(
+    home: Path, sites: Sequence[WatchedSite], at: datetime, *, place: Path | str | None = None, **means: Any
+) -> None:
     """What `rail-watch run --due` does."""
     clock = material.Clock(at)
     given: dict[str, Any] = {"judge": material.judge, "report": material.report, "tell": teller(home), **means}
-    with one_run(home), open_archive(archive_path(home)) as archive:
+    with one_run(home), open_archive(place or archive_path(home)) as archive, archive.engine.only_run():
         channels = channels_of(home, archive, clock=clock, environment={})
         run_night(Means(home=home, archive=archive, clock=clock, **given), sites, Asked())
         send_all(archive, {**channels, "log": Log(home / "sent.log")}, at)

@@ -25,7 +25,7 @@ from rail_watch.errors import ArchiveFault, BadInput, Busy
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
+def file(tmp_path: Path) -> Iterator[Archive]:
     with open_archive(tmp_path / "home" / "archive.sqlite") as opened:
         yield opened
 
@@ -35,18 +35,18 @@ def count(archive: Archive, table: str) -> int:
     return number
 
 
-def test_the_file_is_what_it_promises(archive: Archive) -> None:
-    assert archive.value("PRAGMA journal_mode") == "wal" and archive.value("PRAGMA synchronous") == 2
-    assert archive.value("PRAGMA foreign_keys") == 1 and archive.value("PRAGMA user_version") == len(STEPS)
-    assert archive.check() == ()
-    loose = archive.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict")
+def test_the_file_is_what_it_promises(file: Archive) -> None:
+    assert file.value("PRAGMA journal_mode") == "wal" and file.value("PRAGMA synchronous") == 2
+    assert file.value("PRAGMA foreign_keys") == 1 and file.value("PRAGMA user_version") == len(STEPS)
+    assert file.check() == ()
+    loose = file.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict")
     assert {row["name"] for row in loose} <= {"sqlite_schema"}
 
 
-def test_opening_again_changes_nothing(archive: Archive) -> None:
-    keep(archive, detections([scene(0)], []))
-    before = list(export_lines(archive))
-    with open_archive(archive.path) as again:
+def test_opening_again_changes_nothing(file: Archive) -> None:
+    keep(file, detections([scene(0)], []))
+    before = list(export_lines(file))
+    with open_archive(file.path) as again:
         assert list(export_lines(again)) == before
 
 
@@ -144,11 +144,11 @@ def test_the_export_does_not_depend_on_the_order_of_nights(
     assert lines(order) == lines(list(range(4)))
 
 
-def test_the_export_is_json_of_every_table(archive: Archive) -> None:
-    keep(archive, detections([scene(1, "oe")], [train(1)]))
-    tables = {json.loads(line)["table"] for line in export_lines(archive)}
+def test_the_export_is_json_of_every_table(file: Archive) -> None:
+    keep(file, detections([scene(1, "oe")], [train(1)]))
+    tables = {json.loads(line)["table"] for line in export_lines(file)}
     assert {"site", "scene", "judgement", "look", "observation", "run"} <= tables <= set(QUESTIONS)
-    known = {row["name"] for row in archive.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    known = {row["name"] for row in file.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert {name for name in known if "footprint" not in name} - {"listing", "source_state"} == set(QUESTIONS)
 
 
@@ -164,11 +164,11 @@ def _half(archive: Archive) -> None:
     raise BadInput("no")
 
 
-def test_a_locked_archive_is_said_to_be_busy(archive: Archive) -> None:
-    other = sqlite3.connect(archive.path, isolation_level=None)
+def test_a_locked_archive_is_said_to_be_busy(file: Archive) -> None:
+    other = sqlite3.connect(file.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        open_archive(archive.path, patience_s=0.05) as second,
+        open_archive(file.path, patience_s=0.05) as second,
         pytest.raises(Busy, match="another process"),
         second.writing(),
     ):
@@ -218,14 +218,14 @@ def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
         open_archive(tmp_path / "file" / "home" / "archive.sqlite")
 
 
-def test_a_full_disk_is_one_line(archive: Archive) -> None:
-    archive.rows("PRAGMA max_page_count = 1")
-    pages = archive.value("PRAGMA page_count")
-    archive.rows(f"PRAGMA max_page_count = {pages}")
+def test_a_full_disk_is_one_line(file: Archive) -> None:
+    file.rows("PRAGMA max_page_count = 1")
+    pages = file.value("PRAGMA page_count")
+    file.rows(f"PRAGMA max_page_count = {pages}")
     many = [scene(number, "oe") for number in range(300)]
     with pytest.raises(ArchiveFault, match=r"full.*make room"):
-        keep(archive, detections(many, []))
-    assert archive.check() == () and count(archive, "judgement") == 0
+        keep(file, detections(many, []))
+    assert file.check() == () and count(file, "judgement") == 0
 
 
 def test_reading_needs_an_archive(tmp_path: Path) -> None:
@@ -233,18 +233,18 @@ def test_reading_needs_an_archive(tmp_path: Path) -> None:
         read_archive(tmp_path / "archive.sqlite")
 
 
-def test_a_backup_is_an_archive(archive: Archive, tmp_path: Path) -> None:
-    keep(archive, detections([scene(0)], []))
-    archive.backup(tmp_path / "copy.sqlite")
+def test_a_backup_is_an_archive(file: Archive, tmp_path: Path) -> None:
+    keep(file, detections([scene(0)], []))
+    file.backup(tmp_path / "copy.sqlite")
     with read_archive(tmp_path / "copy.sqlite") as copy:
-        assert list(export_lines(copy)) == list(export_lines(archive)) and copy.check() == ()
+        assert list(export_lines(copy)) == list(export_lines(file)) and copy.check() == ()
 
 
-def test_a_damaged_row_is_found(archive: Archive) -> None:
-    with sqlite3.connect(archive.path) as other:
+def test_a_damaged_row_is_found(file: Archive) -> None:
+    with sqlite3.connect(file.path) as other:
         other.execute("INSERT INTO site_version VALUES (7, 'nowhere', 'd', '{}')")
     other.close()
-    assert archive.check() == ("site_version: a row points to nothing in site",)
+    assert file.check() == ("site_version: a row points to nothing in site",)
 
 
 def test_the_footprints_can_be_asked_for_a_place(archive: Archive) -> None:

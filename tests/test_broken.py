@@ -184,7 +184,7 @@ def test_a_reader_does_not_hold_up_a_night(tmp_path: Path) -> None:
     made, home = story(tmp_path), tmp_path / "home"
     with open_archive(archive_path(home)) as reader:
         keep(reader, detections([scene(0)], []))
-        cursor = reader._database.execute("SELECT * FROM look")
+        cursor = reader.engine.execute("SELECT * FROM look")
         cursor.fetchone()
         nights.one_night(home, made.sites(), material.evening(12))
         cursor.close()

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from archive_material import day, detections, keep, scene, train
+from archive_material import day, detections, home_arguments, keep, scene, train
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rail_watch.archive import Archive, open_archive
+from rail_watch.archive import Archive
 from rail_watch.archive.compare import compare
 from rail_watch.archive.history import History, history_of, months
 from rail_watch.archive.novelty import novelties
@@ -27,14 +26,8 @@ from rail_watch.errors import BadInput
 from rail_watch.observe.records import Observation
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with open_archive(tmp_path / "archive.sqlite") as opened:
-        yield opened
-
-
 def call(archive: Archive, *arguments: str) -> int:
-    return run(["--home", str(archive.path.parent), *arguments])
+    return run([*home_arguments(archive), *arguments])
 
 
 def look(number: int, state: str = "empty", limit: float | None = 40.0, *, sensor: str = "fine") -> Look:
@@ -289,10 +282,8 @@ def test_asking_in_the_terminal(archive: Archive) -> None:
     from rail_watch.cli.main import cli
 
     fill(archive)
-    home = str(archive.path.parent)
-    done = CliRunner().invoke(
-        cli, ["--home", home, "review", "ask", "--aoi", "yard", "--reviewer", "Kim"], input="c\nclear\no\n12\n\ns\n"
-    )
+    asked = [*home_arguments(archive), "review", "ask", "--aoi", "yard", "--reviewer", "Kim"]
+    done = CliRunner().invoke(cli, asked, input="c\nclear\no\n12\n\ns\n")
     assert done.exit_code == 0, done.output
     verdicts = [one[0]["verdict"] for one in reviews_by_observation(archive, "yard").values()]
     assert sorted(verdicts) == ["confirm", "correct"]

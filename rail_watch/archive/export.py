@@ -33,7 +33,7 @@ QUESTIONS: dict[str, str] = {
     f"FROM {_JUDGED} JOIN observation AS o ON o.judgement = j.number JOIN link AS k ON k.observation = o.number",
     "review": "SELECT observation, reviewer, at, verdict, railcars, length_m, note FROM review",
     "alert": "SELECT key, site, kind, datetime, created, message FROM alert",
-    "delivery": "SELECT a.key AS alert, d.channel, d.sent IS NOT NULL AS sent "
+    "delivery": "SELECT a.key AS alert, d.channel, CASE WHEN d.sent IS NULL THEN 0 ELSE 1 END AS sent "
     "FROM delivery AS d JOIN alert AS a ON a.number = d.alert",
 }
 """Table to the question that gives its rows by what they are."""

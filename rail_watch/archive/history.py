@@ -58,7 +58,7 @@ def history_of(archive: Archive, site: str, when: Interval = (None, None)) -> Hi
     simulated = bool(
         archive.value(
             "SELECT count(*) FROM scene AS s JOIN site_version AS v ON v.number = s.site_version "
-            "WHERE v.site = ? AND s.simulated",
+            "WHERE v.site = ? AND s.simulated = 1",
             (site,),
         )
     )

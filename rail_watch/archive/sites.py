@@ -54,7 +54,7 @@ def keep_site(archive: Archive, site: Site) -> int:
     digest = site.digest or hashlib.sha256(document.encode()).hexdigest()
     archive.do(
         "INSERT INTO site VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name "
-        "WHERE name <> excluded.name",
+        "WHERE site.name <> excluded.name",
         (site.id, site.name),
     )
     archive.do(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from rail_watch.archive.migrations import STEPS
 from rail_watch.errors import ArchiveFault, BadInput, Busy
@@ -68,12 +68,48 @@ def faults_of(path: Path) -> Iterator[None]:
         raise ArchiveFault(f"{path}: {text}; what was written before stands; {mend} and run again") from fault
 
 
+class Engine(Protocol):
+    """What differs between SQLite and PostgreSQL."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """Run one statement, with `?` for values; return a cursor."""
+
+    def begin(self) -> None:
+        """Begin a transaction that may write."""
+
+    def commit(self) -> None:
+        """End it."""
+
+    def rollback(self) -> None:
+        """Undo it; harmless where there is none."""
+
+    @property
+    def inside(self) -> bool:
+        """Whether a transaction is open."""
+
+    def faults(self) -> AbstractContextManager[None]:
+        """Turn what the database complains of into one line."""
+
+    def only_run(self) -> AbstractContextManager[None]:
+        """Be the only run on this archive, on whatever machine; Busy where there is another."""
+
+    def check(self) -> tuple[str, ...]:
+        """Return what is found wrong."""
+
+    def backup(self, target: Path) -> None:
+        """Copy the archive to a file."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
 class Archive:
     """An open archive. Every change is made inside `writing`; what is not finished there never was."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+    def __init__(self, path: Path | str, engine: Engine) -> None:
         self.path = path
-        self._database = database
+        """Where it lies, to be named in messages."""
+        self.engine = engine
 
     def __enter__(self) -> Self:
         return self
@@ -84,64 +120,119 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Close it."""
+        self.engine.close()
 
-    def rows(self, sql: str, values: Iterable[Any] | Mapping[str, Any] = ()) -> list[Row]:
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return every row of a question."""
-        given = values if isinstance(values, Mapping) else tuple(values)
-        with faults_of(self.path):
-            return self._database.execute(sql, given).fetchall()
+        with self.engine.faults():
+            found: list[Row] = self.engine.execute(sql, values).fetchall()
+            return found
 
-    def row(self, sql: str, values: Iterable[Any] = ()) -> Row | None:
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a question, None where there is none."""
-        with faults_of(self.path):
-            first: Row | None = self._database.execute(sql, tuple(values)).fetchone()
+        with self.engine.faults():
+            first: Row | None = self.engine.execute(sql, values).fetchone()
             return first
 
-    def value(self, sql: str, values: Iterable[Any] = ()) -> Any:
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Return the first value of the first row, None where there is none."""
         row = self.row(sql, values)
         return None if row is None else row[0]
 
-    def do(self, sql: str, values: Iterable[Any] = ()) -> int:
+    def do(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Change something; return how many rows were changed. Only inside `writing`."""
-        assert self._database.in_transaction, "changes are made inside `writing`"
-        with faults_of(self.path):
-            return self._database.execute(sql, tuple(values)).rowcount
+        assert self.engine.inside, "changes are made inside `writing`"
+        with self.engine.faults():
+            changed: int = self.engine.execute(sql, values).rowcount
+            return changed
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Make all changes inside, or none of them."""
-        with faults_of(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
+        with self.engine.faults():
+            self.engine.begin()
         try:
             yield
-            with faults_of(self.path):
-                self._database.execute("COMMIT")
+            with self.engine.faults():
+                self.engine.commit()
         except BaseException:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
+            self.engine.rollback()
             raise
 
     def check(self) -> tuple[str, ...]:
-        """Return what SQLite finds wrong with the file, one line each; empty when it is good."""
-        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
-        found += [f"{row[0]}: a row points to nothing in {row[2]}" for row in self.rows("PRAGMA foreign_key_check")]
+        """Return what the database finds wrong with itself, one line each; empty when it is good."""
+        with self.engine.faults():
+            return self.engine.check()
+
+    def backup(self, target: Path) -> None:
+        """Copy the archive to a file as it stands now, also while a run writes to it."""
+        self.engine.backup(target)
+
+
+class SqliteEngine:
+    """One file."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self.path = path
+        self.database = database
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.database.execute(sql, tuple(values))
+
+    def begin(self) -> None:
+        """Take the lock for writing now, not at the first change."""
+        self.database.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """End the transaction."""
+        self.database.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it; a full disk may have done so already."""
+        if self.database.in_transaction:
+            self.database.execute("ROLLBACK")
+
+    @property
+    def inside(self) -> bool:
+        """Whether a transaction is open."""
+        return self.database.in_transaction
+
+    def faults(self) -> AbstractContextManager[None]:
+        """See `faults_of`."""
+        return faults_of(self.path)
+
+    def only_run(self) -> AbstractContextManager[None]:
+        """Nothing to do: the lock of the home serves."""
+        return nullcontext()
+
+    def check(self) -> tuple[str, ...]:
+        """Return what SQLite finds wrong with the file."""
+        found = [str(row[0]) for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        found += [f"{row[0]}: a row points to nothing in {row[2]}" for row in self.execute("PRAGMA foreign_key_check")]
         return tuple(found)
 
     def backup(self, target: Path) -> None:
-        """Copy the archive to another file as it stands now, also while a run writes to it."""
+        """Copy page by page."""
         with faults_of(target):
             copy = sqlite3.connect(target)
             try:
-                self._database.backup(copy)
+                self.database.backup(copy)
             finally:
                 copy.close()
 
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
 
-def open_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
+
+def open_archive(place: Path | str, *, patience_s: float = PATIENCE_S) -> Archive:
     """Open an archive, making it or bringing it up to date where needed.
+
+    Parameters
+    ----------
+    place : a file, or the address of a PostgreSQL database with PostGIS (`postgresql://…`).
 
     Raises
     ------
@@ -150,6 +241,11 @@ def open_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
     Busy, ArchiveFault
         See `faults_of`.
     """
+    if isinstance(place, str):
+        from rail_watch.archive.postgres import open_postgres
+
+        return open_postgres(place, patience_s=patience_s)
+    path = place
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -157,16 +253,16 @@ def open_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
     with faults_of(path):
         database = sqlite3.connect(path, timeout=patience_s, isolation_level=None)
     database.row_factory = sqlite3.Row
-    archive = Archive(path, database)
+    archive = Archive(path, SqliteEngine(path, database))
     try:
-        _prepare(archive, database)
+        _prepare(path, archive, database)
     except BaseException:
         database.close()
         raise
     return archive
 
 
-def read_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
+def read_archive(place: Path | str, *, patience_s: float = PATIENCE_S) -> Archive:
     """Open an archive that may lie where nothing can be written; nothing is changed.
 
     Raises
@@ -174,6 +270,9 @@ def read_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
     BadInput
         There is none, or it is not of this version.
     """
+    if isinstance(place, str):
+        return open_archive(place, patience_s=patience_s)
+    path = place
     if not path.is_file():
         raise BadInput(
             f"{path}: there is no archive yet; `rail-watch run --due` makes one, --home names another folder"
@@ -187,15 +286,15 @@ def read_archive(path: Path, *, patience_s: float = PATIENCE_S) -> Archive:
                 f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
             )
             database.row_factory = sqlite3.Row
-        archive = Archive(path, database)
+        archive = Archive(path, SqliteEngine(path, database))
         if archive.value("PRAGMA user_version") != len(STEPS):
             database.close()
             raise
         return archive
 
 
-def _prepare(archive: Archive, database: sqlite3.Connection) -> None:
-    with faults_of(archive.path):
+def _prepare(path: Path, archive: Archive, database: sqlite3.Connection) -> None:
+    with faults_of(path):
         database.execute("PRAGMA foreign_keys = ON")
         version = database.execute("PRAGMA user_version").fetchone()[0]
         made_by = database.execute("PRAGMA application_id").fetchone()[0]
@@ -209,21 +308,21 @@ def _prepare(archive: Archive, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
     if version < len(STEPS):
-        _migrate(archive, database)
+        _migrate(archive)
 
 
-def _migrate(archive: Archive, database: sqlite3.Connection) -> None:
+def _migrate(archive: Archive) -> None:
     with archive.writing():
         # Another process may have been quicker.
         version = archive.value("PRAGMA user_version")
         for number, step in enumerate(STEPS[version:], start=version + 1):
-            for statement in _statements(step):
+            for statement in statements(step):
                 archive.do(statement)
             archive.do(f"PRAGMA user_version = {number}")
         archive.do(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
     """Split a script; `executescript` would end the transaction it stands in."""
     whole = ""
     for line in script.splitlines(keepends=True):

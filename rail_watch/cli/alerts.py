@@ -38,14 +38,14 @@ def list_(ctx: click.Context, most: int) -> None:
 @click.pass_context
 def send(ctx: click.Context) -> None:
     """Send what waits and may be sent now; `run` does so too."""
-    from rail_watch.archive import archive_path, open_archive
+    from rail_watch.archive import archive_place, open_archive
     from rail_watch.watch.channels import channels_of
     from rail_watch.watch.lock import one_run
     from rail_watch.watch.outbox import send_all
 
     home = home_of(ctx)
     reading(ctx).close()
-    with one_run(home), open_archive(archive_path(home)) as archive:
+    with one_run(home), open_archive(archive_place(home, os.environ)) as archive, archive.engine.only_run():
         done = send_all(archive, channels_of(home, archive, clock=now, environment=os.environ), now())
     for fault in done.faults:
         click.echo(f"rail-watch: {plain(fault)}", err=True)
@@ -58,12 +58,12 @@ def send(ctx: click.Context) -> None:
 @click.pass_context
 def test(ctx: click.Context, channel: str) -> None:
     """Send a message to CHANNEL that says it is a test; it enters no archive."""
-    from rail_watch.archive import archive_path, open_archive
+    from rail_watch.archive import archive_place, open_archive
     from rail_watch.watch.channels import channels_of
     from rail_watch.watch.outbox import ChannelFault, key_of
 
     home, moment = home_of(ctx), now()
-    with open_archive(archive_path(home)) as archive:
+    with open_archive(archive_place(home, os.environ)) as archive:
         channels = channels_of(home, archive, clock=now, environment=os.environ)
         if channel not in channels:
             raise BadInput(f"{channel[:60]!r}: no such channel; there are {', '.join(channels)} (see channels.toml)")

@@ -48,10 +48,10 @@ def home_of(ctx: click.Context) -> Path:
 
 def reading(ctx: click.Context) -> Archive:
     """Open the archive of the home to read."""
-    from rail_watch.archive.home import archive_path
+    from rail_watch.archive.home import archive_place
     from rail_watch.archive.store import read_archive
 
-    return read_archive(archive_path(home_of(ctx)))
+    return read_archive(archive_place(home_of(ctx), os.environ))
 
 
 def now() -> datetime:

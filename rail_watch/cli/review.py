@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,10 +144,10 @@ def agreement(ctx: click.Context, name: str) -> None:
 
 
 def _writing(ctx: click.Context) -> Archive:
-    from rail_watch.archive import archive_path, open_archive
+    from rail_watch.archive import archive_place, open_archive
 
     reading(ctx).close()  # there must be one already
-    return open_archive(archive_path(home_of(ctx)))
+    return open_archive(archive_place(home_of(ctx), os.environ))
 
 
 def _keep(archive: Archive, reviews: list[Review]) -> None:

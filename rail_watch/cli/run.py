@@ -115,7 +115,7 @@ class Work:
 
 def checked(ctx: click.Context, work: Work, sites: Sequence[WatchedSite], asked: Asked) -> Night:
     """Do one run on the archive of a home, and say that it was done."""
-    from rail_watch.archive import archive_path, open_archive
+    from rail_watch.archive import archive_place, open_archive
     from rail_watch.watch.channels import channels_of
     from rail_watch.watch.health import health_settings
     from rail_watch.watch.lock import one_run
@@ -130,7 +130,8 @@ def checked(ctx: click.Context, work: Work, sites: Sequence[WatchedSite], asked:
         bar(done, of, what)
 
     try:
-        with one_run(work.home), open_archive(archive_path(work.home)) as archive:
+        place = archive_place(work.home, os.environ)
+        with one_run(work.home), open_archive(place) as archive, archive.engine.only_run():
             channels = channels_of(work.home, archive, clock=now, environment=os.environ)
             night = run_night(means_of(work, archive, step), sites, asked)
             for fault in send_all(archive, channels, now()).faults:

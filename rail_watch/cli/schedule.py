@@ -108,14 +108,14 @@ def _job(ctx: click.Context) -> Job:
 
 def _expected(ctx: click.Context) -> list[str]:
     """Say how many false alerts to expect."""
-    from rail_watch.archive import archive_path
+    from rail_watch.archive import archive_place
     from rail_watch.archive.store import read_archive
     from rail_watch.watch.schedule import false_alerts
     from rail_watch.watch.sites import watched_sites
 
     home = home_of(ctx)
-    path = archive_path(home)
-    archive = read_archive(path) if path.is_file() else None
+    place = archive_place(home, os.environ)
+    archive = read_archive(place) if isinstance(place, str) or place.is_file() else None
     found = false_alerts(archive, watched_sites(home))
     if archive is not None:
         archive.close()

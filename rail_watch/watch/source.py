@@ -73,7 +73,7 @@ def unsettled(archive: Archive, site: str) -> bool:
     """Return whether a scene waits to be tried again."""
     return bool(
         archive.value(
-            "SELECT count(*) FROM listing WHERE site = ? AND NOT settled AND attempts < ?", (site, MOST_ATTEMPTS)
+            "SELECT count(*) FROM listing WHERE site = ? AND settled = 0 AND attempts < ?", (site, MOST_ATTEMPTS)
         )
     )
 
