@@ -271,3 +271,25 @@ def test_an_area_that_has_gone_does_not_silence_the_status(tmp_path: Path, capsy
     assert "FAILED: gone.geojson: no such AOI" in capsys.readouterr().out
     assert 'rail_watch_site_failed{site="gone"} 1' in (tmp_path / "m.prom").read_text(encoding="utf-8")
     assert run([*home, "schedule", "show", "--for", "cron"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("sites", "stopped", "status"),
+    [
+        ([], False, 0),
+        ([{}], False, 0),
+        ([{"unread": ("x: damaged",)}], False, 3),
+        ([{"fault": "no such folder"}, {}], False, 3),
+        ([{"fault": "no such folder"}], False, 1),
+        ([{"cut_short": True}], True, 3),
+        ([{}], True, 3),
+    ],
+)
+def test_the_exit_status_says_how_much_was_done(sites: list[dict[str, object]], stopped: bool, status: int) -> None:
+    from rail_watch.cli.run import status_of
+    from rail_watch.watch.night import Night, SiteNight
+    from rail_watch.watch.sites import WatchedSite
+
+    watched = WatchedSite("yard", "yard.geojson", "imagery")
+    done = tuple(SiteNight(watched, **one) for one in sites)  # type: ignore[arg-type]
+    assert status_of(Night("r1", done), stopped=stopped) == status
