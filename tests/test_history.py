@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rail_watch.archive import Archive
 from rail_watch.archive.compare import compare
 from rail_watch.archive.history import History, history_of, months
-from rail_watch.archive.novelty import novelties
+from rail_watch.archive.novelty import may_be_new, novelties
 from rail_watch.archive.review import Review, agreement, keep_reviews, reviews_by_observation
 from rail_watch.archive.runs import run_named
 from rail_watch.archive.stays import Look, Stay, looks_between, stays, stays_of
@@ -131,6 +131,19 @@ def test_longest_and_most_railcars_only_where_the_intervals_do_not_meet() -> Non
     assert new_on_record(looks, [uncounted, train(6, 100, 420)])[-1:] == (
         f"Longest train on record at this site, {far}",
     )
+
+
+@given(st.lists(st.sampled_from(["e", "u", "s", "l"]), min_size=1, max_size=30), st.integers(1, 25))
+def test_a_stretch_of_the_record_never_hides_what_the_whole_would_tell(states: list[str], kept: int) -> None:
+    """Trains, short (s) and long (l); the last look always shows one."""
+    words = {"e": "empty", "u": "unknown"}
+    looks = [look(n, words.get(s, "occupied"), None if s == "u" else 40.0) for n, s in enumerate([*states, "l"])]
+    seen = [train(n, 100, 220 if s == "s" else 420) for n, s in enumerate([*states, "l"]) if s in "sl"]
+    whole = stays_of(looks, seen)
+    first = len(states) - kept
+    part = stays_of(looks[max(first, 0) :], [one for one in seen if one.when >= day(first)])
+    if whole[-1].first.id == part[-1].first.id and novelties(whole[-1], looks, whole, name="t1"):
+        assert may_be_new(part[-1], looks[max(first, 0) :], part)
 
 
 def fill(archive: Archive) -> None:

@@ -36,6 +36,20 @@ def novelties(stay: Stay, looks: Sequence[Look], others: Sequence[Stay], *, name
     return (*_first_here(stay, looks, before, name), *_most_ever(stay, looks, before))
 
 
+def may_be_new(stay: Stay, looks: Sequence[Look], others: Sequence[Stay]) -> bool:
+    """Return whether the whole record is worth asking, by a stretch of it that ends with the train.
+
+    Where the stretch holds an earlier train on the same track and one that is longer and has more cars, all that came
+    before it can say nothing new.
+    """
+    before = [other for other in others if other.first.when < stay.first.when and other is not stay]
+    trains = [other for other in before if other.first.kind == stay.first.kind]
+    if not any(other.first.track == stay.first.track for other in trains):
+        return True
+    dates = {(look.when, look.scene) for look in looks if look.when < stay.first.when and look.state != "unknown"}
+    return len(dates) < LEAST_LOOKS or bool(novelties(stay, looks, others, name=""))
+
+
 def _day(when: datetime) -> str:
     return when.strftime("%Y-%m-%d")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rail_watch.aoi.site import Site
-from rail_watch.archive.novelty import novelties
+from rail_watch.archive.novelty import may_be_new, novelties
 from rail_watch.archive.observations import observations_between
 from rail_watch.archive.stays import Stay, looks_between, stays_of
 from rail_watch.archive.store import Archive, time_of
@@ -16,6 +16,7 @@ from rail_watch.observe.sentences import names_of, stamp
 
 MEMORY = timedelta(days=120)
 """What stood longer ago than this, and was not seen since, is told as new when it comes again."""
+TRAINS = ("train-arrived", "bridge")
 CANNOT_TELL = "What it carries, whose it is and where it goes cannot be told from imagery."
 
 
@@ -59,7 +60,8 @@ def news_of(
     found = stays_of(looks, [one for one in observed if one.track or one.apron])
     names = names_of(site)
     told = [*_arrivals(found, fresh), *_departures(found, fresh, names), *_changes(observed, fresh)]
-    if any(one.kind in ("train-arrived", "bridge") for one in told):
+    came = [stay for stay in found if any(one.observation == stay.first.id and one.kind in TRAINS for one in told)]
+    if any(may_be_new(stay, looks, found) for stay in came):
         told = _with_novelties(archive, site.id, told, names)
     out = sorted((replace(one, simulated=simulated) for one in told), key=lambda one: (one.when, one.kind, one.key))
     return [*out, *_records(out)]
@@ -151,7 +153,7 @@ def _with_novelties(archive: Archive, site: str, told: Sequence[News], names: Ma
     out = []
     for one in told:
         stay = stays.get(one.observation or "")
-        if stay is None or one.kind not in ("train-arrived", "bridge"):
+        if stay is None or one.kind not in TRAINS:
             out.append(one)
             continue
         label = names.get(stay.first.track or "", stay.first.track or "")
