@@ -32,6 +32,7 @@ from rail_watch.watch.outbox import send_all, teller
 from rail_watch.watch.rules import Rule
 from rail_watch.watch.sites import WatchedSite
 
+LISTED_NIGHTS = 90
 RULES = (Rule(channels=("log", "feed")),)
 
 
@@ -54,6 +55,7 @@ class Story:
     def __init__(self, folder: Path, *, yards: int, nights: int, seed: int) -> None:
         self.yards = [material.Yard(folder, f"yard-{number}") for number in range(yards)]
         self.nights = nights
+        self.listed: set[tuple[str, str]] = set()
         rng = random.Random(seed)
         self.arrivals: dict[int, list[tuple[material.Yard, int, dict[str, Any]]]] = {n: [] for n in range(nights)}
         for yard in self.yards:
@@ -69,10 +71,14 @@ class Story:
             self.arrivals[on].append((yard, number, told))
 
     def write(self, night: int) -> None:
-        """Bring the catalogues to the state of a night."""
+        """Bring the catalogues to the state of a night; they forget what is older than three months."""
         for yard, number, told in self.arrivals[night]:
             yard.add(number, **told)
         for yard in self.yards:
+            self.listed |= {(yard.name, name) for name in yard.items}
+            old = [name for name, item in yard.items.items() if item["properties"]["test:day"] < night - LISTED_NIGHTS]
+            for name in old:
+                del yard.items[name]
             yard.write()
 
     def sites(self) -> list[WatchedSite]:
@@ -222,13 +228,12 @@ def year(folder: Path, yards: int, nights: int, seed: int) -> dict[str, Any]:
             "GROUP BY c.site, c.acquisition, o.place HAVING count(*) > 1)"
         )
         faults = archive.check()
-    listed = {(yard.name, name) for yard in story.yards for name in yard.items}
     quarter = max(nights // 4, 1)
     return {
         "nights": nights,
         "yards": yards,
         "missed_checks": yards * nights - checks,
-        "missed_scenes": len(listed) - scenes,
+        "missed_scenes": len(story.listed) - scenes,
         "doubled": doubled + same,
         "damage": len(faults),
         "night_s_first_quarter": round(sum(seconds[:quarter]) / quarter, 3),
