@@ -13,9 +13,12 @@ import pytest
 from archive_material import day
 from watch_material import Clock, Yard, evening, exported, judge, night, report
 
+from rail_watch import imagery
+from rail_watch.aoi.site import Site
 from rail_watch.archive import archive_path, open_archive
 from rail_watch.archive.runs import runs
 from rail_watch.errors import ArchiveFault, Busy, NoUsableImagery
+from rail_watch.imagery.interval import Interval
 from rail_watch.watch.health import health_of, metrics
 from rail_watch.watch.lock import one_run
 from rail_watch.watch.night import Asked
@@ -307,3 +310,30 @@ def test_the_clock_is_read_only_through_what_is_handed_in(yard: Yard, home: Path
     with open_archive(archive_path(home)) as archive:
         (run,) = runs(archive)
     assert run.id == "20231004T143000Z" and run.finished == evening(3)
+
+
+def test_an_address_that_is_signed_anew_is_no_new_scene(yard: Yard, home: Path) -> None:
+    turn = [0]
+
+    def find(site: Site, when: Interval, *, source: str, sensor: str | None) -> imagery.Found:
+        found = imagery.find(site, when, source=source, sensor=sensor)
+        asset = imagery.Asset("data", f"https://example.org/a.tif?sig={turn[0]}", ())
+        return replace(found, scenes=tuple(replace(ref, assets=(asset,)) for ref in found.scenes))
+
+    asked = Asked(due=False)
+    assert night(home, [yard.watched()], evening(3), asked=asked, find=find).sites[0].new_scenes == 4
+    turn[0] = 1
+    judged: list[object] = []
+    night(home, [yard.watched()], evening(4), asked=asked, find=find, judge=lambda *given: judged.append(given))
+    assert judged == []
+
+
+def test_a_service_is_asked_for_no_more_than_is_judged(yard: Yard, home: Path) -> None:
+    asked: list[Interval] = []
+
+    def find(site: Site, when: Interval, *, source: str, sensor: str | None) -> imagery.Found:
+        asked.append(when)
+        return imagery.Found(())
+
+    night(home, [yard.watched(source="earth-search")], evening(3), find=find)
+    assert asked == [(evening(3) - timedelta(days=30), None)]

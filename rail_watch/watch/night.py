@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from rail_watch import __version__, imagery
 from rail_watch.aoi.site import Site
@@ -51,6 +52,15 @@ from rail_watch.watch.source import (
 from rail_watch.watch.sweep import sweep
 
 Judge = Callable[[Site, WatchedSite, DetectOptions, datetime], DetectRun]
+
+
+class Find(Protocol):
+    """What lists the scenes of a source; see `imagery.find`."""
+
+    def __call__(self, site: Site, when: Interval, *, source: str, sensor: str | None) -> imagery.Found:
+        """Return what the source holds of a site."""
+
+
 Report = Callable[[DetectRun, Path], Sequence[Path]]
 Tell = Callable[[Archive, WatchedSite, Site, Sequence[News], "Told"], None]
 PIECE = 40
@@ -80,6 +90,7 @@ class Means:
     judge: Judge
     report: Report | None = None
     tell: Tell | None = None
+    find: Find = imagery.find
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[int, int, str], None] = lambda _done, _of, _what: None
     jobs: int = 1
@@ -269,7 +280,7 @@ def _judged(means: Means, run: Run, what: tuple[WatchedSite, Site], asked: Asked
     window = _window(means, watched, asked)
     # A folder is listed whole, whatever is asked of it; a service on the network is asked for no more than is judged.
     when = (None, None) if watched.local else window
-    found = imagery.find(site, when, source=watched.source, sensor=watched.sensor)
+    found = means.find(site, when, source=watched.source, sensor=watched.sensor)
     entries = new_entries(means.archive, site.id, found.scenes, window)
     if asked.rejudge:
         entries = _again(means.archive, site, watched, found.scenes, window)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rail_watch.archive.store import Archive, packed
 from rail_watch.imagery.interval import Interval, within
@@ -35,10 +36,18 @@ def _file_state(href: str) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns]
 
 
+def _place(href: str) -> list[object]:
+    """Return where a file lies and its state; of an address what stays when it is signed anew for each search."""
+    if "://" not in href:
+        return [href, _file_state(href)]
+    parts = urlsplit(href)
+    return [f"{parts.hostname}{parts.path}", None]
+
+
 def entry_of(ref: SceneRef) -> Entry:
     """Return a scene with its fingerprint: versions and checksums of the catalogue, size and age of its files."""
     versions = [str(ref.properties.get(name, "")) for name in _VERSIONS]
-    assets = [[a.key, a.href, a.checksum, _file_state(a.href) if "://" not in a.href else None] for a in ref.assets]
+    assets = [[a.key, *_place(a.href), a.checksum] for a in ref.assets]
     text = packed([ref.id, ref.when.isoformat(), versions, sorted(assets, key=str)])
     return Entry(ref, hashlib.sha256(text.encode()).hexdigest())
 
