@@ -70,6 +70,12 @@ def test_nothing_is_due_twice(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "Nothing is due.\n"
 
 
+def test_cron_has_nothing_to_mail_when_there_is_no_news(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(place, "run", "--due", "-q") == 0
+    assert call(place, "run", "--aoi", "small-yard", "-q") == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_was_asked_for_again_changes_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def lines() -> list[str]:
         with read_archive(place / "home" / "archive.sqlite") as archive:

@@ -195,17 +195,18 @@ def _report(run: DetectRun, folder: Path) -> list[Path]:
 
 
 def print_night(ctx: click.Context, night: Night) -> None:
-    """Say what a run found out."""
+    """Say what a run found out; when asked to be quiet, only of sites with news or trouble: cron mails each line."""
+    quiet = talk_of(ctx).level < 0
     for one in night.sites:
-        for line in _lines(one):
+        for line in () if quiet and not (one.news or one.fault or one.unread) else _lines(one):
             click.echo(line)
         if one.fault is not None:
             click.echo(f"rail-watch: {plain(one.site.name)} could not be checked: {plain(one.fault)}", err=True)
         for reason in one.unread:
             click.echo(f"rail-watch: could not read {plain(reason)}", err=True)
-    if not night.sites:
+    if not night.sites and not quiet:
         click.echo("Nothing is due." if night.not_due else "Nothing to do.")
-    elif night.run is not None:
+    elif night.run is not None and night.sites:
         note(ctx, f"run {night.run}; see `rail-watch status` and `rail-watch history`", level=1)
 
 
