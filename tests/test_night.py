@@ -279,6 +279,7 @@ def test_nothing_seen_for_long_is_told(yard: Yard, home: Path) -> None:
     (one,) = night(home, [yard.watched()], evening(18)).sites
     assert [piece.kind for piece in one.news] == ["nothing-seen"]
     assert "since 2023-10-04" in one.news[0].sentence
+    assert one.news[0].when == evening(18) and one.news[0].simulated
 
 
 def test_reports_hold_the_new_scenes_only(yard: Yard, home: Path) -> None:

@@ -179,3 +179,14 @@ def last_clear_look(archive: Archive, site: str) -> datetime | None:
         (site,),
     )
     return None if seen is None else time_of(seen)
+
+
+def last_is_simulated(archive: Archive, site: str) -> bool:
+    """Return whether the latest scene of a site is simulated: then so is what is said of its silence."""
+    return bool(
+        archive.value(
+            "SELECT s.simulated FROM current AS c JOIN scene AS s ON s.number = c.scene WHERE c.site = ? "
+            "ORDER BY c.datetime DESC, s.id DESC LIMIT 1",
+            (site,),
+        )
+    )

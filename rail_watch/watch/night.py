@@ -35,7 +35,7 @@ from rail_watch.imagery.interval import Interval, within
 from rail_watch.observe.assemble import skipped_scene
 from rail_watch.observe.link import MEMORY
 from rail_watch.observe.records import Detections
-from rail_watch.watch.news import News, last_clear_look, news_of
+from rail_watch.watch.news import News, last_clear_look, last_is_simulated, news_of
 from rail_watch.watch.sites import WatchedSite, slot_of
 from rail_watch.watch.source import (
     Entry,
@@ -424,9 +424,10 @@ def _silence(means: Means, watched: WatchedSite, site: Site) -> tuple[News, ...]
             key=f"{site.id}:nothing-seen:{last:%Y-%m-%d}",
             kind="nothing-seen",
             site=site.id,
-            when=last,
+            when=means.clock(),
             sentence=text,
             cannot_tell="That nothing was seen does not mean that nothing was there.",
             lonlat=(round(centre.x, 6), round(centre.y, 6)),
+            simulated=last_is_simulated(means.archive, site.id),
         ),
     )
