@@ -5,7 +5,9 @@ RailWatchError                  1  something of ours went wrong
 │   ├── BadAoi                     an area of interest
 │   ├── BadCatalogue               a catalogue, item or folder of imagery
 │   └── BadRaster                  one raster file
-└── NoUsableImagery             4  nothing to judge: no scene, or none that can be used
+├── NoUsableImagery             4  nothing to judge: no scene, or none that can be used
+├── ArchiveFault                1  the archive cannot be read or written: disk full, read-only, damaged
+└── Busy                        5  another run works on the archive: nothing was done, come again later
 """
 
 
@@ -37,3 +39,13 @@ class NoUsableImagery(RailWatchError):
     """No scene matches, or none of those that match can be used."""
 
     exit_status = 4
+
+
+class ArchiveFault(RailWatchError):
+    """The archive cannot be read or written. What was written before stands."""
+
+
+class Busy(RailWatchError):
+    """Another process works on the archive; nothing was done."""
+
+    exit_status = 5

@@ -5,10 +5,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import postgres_material
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from rail_watch.archive import Archive
 
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -62,6 +68,26 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     # GDAL opens its own sockets: a proxy that refuses sends them nowhere, and loopback goes round it.
     monkeypatch.setenv("GDAL_HTTP_PROXY", "127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost,::1")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_material.Server]:
+    """Return a PostgreSQL server of the tests' own; skip where there is none to be had."""
+    with postgres_material.server() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """Return an empty archive of each kind; commands find it with `archive_material.home_arguments`."""
+    from rail_watch.archive import open_archive
+
+    place: Path | str = tmp_path / "home" / "archive.sqlite"
+    if request.param == "postgres":
+        place = request.getfixturevalue("postgres").fresh()
+        monkeypatch.setenv("RAIL_WATCH_ARCHIVE", str(place))
+    with open_archive(place) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -13,12 +13,38 @@ import click
 
 from rail_watch import __version__
 from rail_watch.cli.console import Talk, hush_libraries, plain, use_colour, verbosity_options
+from rail_watch.cli.home import home_option
 from rail_watch.errors import RailWatchError
 
 COMMANDS = {
     "detect": ("rail_watch.cli.detect", "Find trains and cargo in imagery of an area of interest."),
     "search": ("rail_watch.cli.search", "List the scenes that show an area of interest."),
     "aoi": ("rail_watch.cli.aoi", "List, show, check, make and refine areas of interest."),
+    "run": ("rail_watch.cli.run", "Check the watched sites once: search, judge, report, archive, alert."),
+    "site": ("rail_watch.cli.site", "Add, list and remove the sites that are watched."),
+    "status": (
+        "rail_watch.cli.status",
+        "Say when each site was and will be checked, what failed, and what could not be seen for long.",
+    ),
+    "schedule": (
+        "rail_watch.cli.schedule",
+        "Print, install and remove the nightly check for the scheduler of this machine or of a service.",
+    ),
+    "watch": (
+        "rail_watch.cli.watch",
+        "Check sites as they fall due, until told to end: for containers and services.",
+    ),
+    "history": ("rail_watch.cli.history", "Show what stood at a site and when, by the archive."),
+    "review": (
+        "rail_watch.cli.review",
+        "Confirm, reject and correct observations; the machine's answer stays as it is.",
+    ),
+    "diff": (
+        "rail_watch.cli.diff",
+        "Show what the second RUN says otherwise than the first, of the scenes that both judged.",
+    ),
+    "alerts": ("rail_watch.cli.alerts", "List, send and try out alerts."),
+    "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
     "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of windows read from the network."),
@@ -69,6 +95,7 @@ class LazyGroup(click.Group):
     epilog="Start with: rail-watch detect --aoi tumangang",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s", prog_name="rail-watch", help="Show the version.")
+@home_option
 @verbosity_options
 def cli() -> None:
     """Watch rail yards, bridges and ports in satellite imagery.
