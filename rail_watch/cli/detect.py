@@ -62,7 +62,8 @@ def _cores() -> int:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the answer: OUT/<aoi>/detections.json, observations.geojson and PNG reports.  [default: out; "
+    help="Folder for the answer: OUT/<aoi>/report.html, detections.json, observations.geojson and PNG reports.  "
+    "[default: out; "
     "nothing is written when --format is json or geojson and --out is not given]",
 )
 @click.option(
@@ -198,7 +199,7 @@ def _say_where(out: Path, runs: Sequence[DetectRun], written: Sequence[Path]) ->
     for run in runs:
         folder = out / run.site.id
         pictures = sum(path.suffix == ".png" and path.parent == folder for path in written)
-        click.echo(f"Reports: {folder}{os.sep}  ({pictures} PNG, detections.json, observations.geojson)")
+        click.echo(f"Reports: {folder}{os.sep}  (report.html, {pictures} PNG, detections.json, observations.geojson)")
 
 
 def _tell_faults(ctx: click.Context, sites: Sequence[Site], runs: Sequence[DetectRun]) -> bool:

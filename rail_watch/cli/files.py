@@ -57,7 +57,7 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def write_answer(run: DetectRun, folder: Path, *, pool: Executor | None = None) -> list[Path]:
-    """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
+    """Write the document, the observations for a GIS, the PNG reports and the page of one site into a folder.
 
     Raises
     ------
