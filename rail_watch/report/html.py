@@ -106,6 +106,7 @@ def _figure(one: Shown, number: int) -> dict[str, Any]:
         "file": f"{one.name}.png",
         "source": "data:image/webp;base64," + base64.b64encode(one.webp).decode("ascii"),
         "size": one.size,
+        "dates": one.dates,
         "panels": [" ".join(f"{share:.6f}" for share in box) for box in one.panels],
     }
 
@@ -116,6 +117,8 @@ def _findings(detections: Detections, site: Site, pictures: Sequence[Shown]) -> 
     for one in detections.observations:
         if one.kind != "change" and one.change in ("arrived", "unknown"):
             came.setdefault(one.scene, []).append(one)
+    for group in came.values():
+        group.sort(key=lambda one: (one.kind == "cargo", one.id))
     told = sorted(came.values(), key=lambda group: (group[0].when, group[0].scene))
     return {
         "head": [clean(one.caption.brief[0], LONG) for one in pictures if not one.scene],

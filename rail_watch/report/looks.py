@@ -105,7 +105,7 @@ def _row(
     tracks, aprons = parts
     by_track = {look.track: look for look in record.tracks}
     by_apron = {look.apron: look for look in record.aprons}
-    reached = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
+    reached = _reached(record)
     cells = [_cell(record, by_track.get(part), _length(seen, part)) for part in tracks]
     return Row(
         date=short_day(record.when),
@@ -116,8 +116,14 @@ def _row(
         used=record.status != "skipped",
         cells=tuple(cells) or (_ground(record, seen),),
         aprons=tuple(_fill(record, by_apron.get(part)) for part in aprons),
-        limit=f"{max(reached):.0f} m" if reached and record.status != "skipped" else "–",
+        limit=f"{max(reached):.0f} m" if reached else "–",
     )
+
+
+def _reached(record: SceneRecord) -> list[float]:
+    """Metres of the shortest train that the look would have shown, for each track that was judged."""
+    judged = [look for look in record.tracks if look.state != "unknown" and record.status != "skipped"]
+    return [look.shortest_detectable_m for look in judged if look.shortest_detectable_m is not None]
 
 
 def _length(seen: Sequence[Observation], track: str) -> float:
@@ -180,12 +186,7 @@ def limits(scenes: Sequence[SceneRecord]) -> list[Limit]:
     told = []
     for name, count in counts.items():
         used = [record for record in scenes if sensor(record) == name and record.status != "skipped"]
-        reached = [
-            look.shortest_detectable_m
-            for record in used
-            for look in record.tracks
-            if look.shortest_detectable_m is not None
-        ]
+        reached = [metres for record in used for metres in _reached(record)]
         typical, worst = (f"{value:.0f} m" for value in (statistics.median(reached), max(reached))) if reached else "––"
         told.append(Limit(name, count, len(used), typical, worst))
     return told

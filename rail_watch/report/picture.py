@@ -33,6 +33,8 @@ class Shown:
     """Width and height in pixels."""
     panels: tuple[Box, ...]
     """The earlier and the later picture in it as left, top, right, bottom, in shares of width and height; or none."""
+    dates: tuple[str, ...] = ()
+    """When they were taken, for people."""
 
 
 def shown(

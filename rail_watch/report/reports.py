@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Detections, Observation, SceneRecord
 from rail_watch.prepare.stack import Stack
 from rail_watch.report import html, sheet
-from rail_watch.report.caption import Caption, pair_caption
+from rail_watch.report.caption import Caption, clock, pair_caption
 from rail_watch.report.departures import departed
 from rail_watch.report.figure import Pair, Shot, draw, panels, picture_columns
 from rail_watch.report.names import slug
@@ -194,12 +194,13 @@ def write_reports(
     return [*paths, save_text(html.page(detections, site, pictures), out / "report.html")]
 
 
-_Place = tuple[str, tuple[Box, ...]]
-"""Scene a figure is of, and where the pictures that can be laid over one another stand in it."""
+_Place = tuple[str, tuple[Box, ...], tuple[str, ...]]
+"""Scene a figure is of, where the pictures that can be laid over one another stand in it, and their dates."""
 
 
 def _place(pair: Pair) -> _Place:
-    return pair.after.record.id, panels(pair)
+    shots = [*([pair.before] if pair.before else []), pair.after]
+    return pair.after.record.id, panels(pair), tuple(clock(shot.record.when, None) for shot in shots)
 
 
 def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Shown]:
@@ -216,11 +217,11 @@ def _draw_and_write(pair: Pair, path: Path) -> list[Shown]:
         return _write(path, draw(pair), pair.caption, _place(pair))
 
 
-def _write(path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = ("", ())) -> list[Shown]:
+def _write(path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = ("", (), ())) -> list[Shown]:
     save(pixels, path.with_name(path.name + ".png"), caption.metadata())
     save_text(caption.text(), path.with_name(path.name + ".txt"))
-    scene, boxes = place
-    return [shown(path.name, pixels, caption, scene=scene, panels=boxes)]
+    scene, boxes, dates = place
+    return [replace(shown(path.name, pixels, caption, scene=scene, panels=boxes), dates=dates)]
 
 
 def _file_name(task: _Task, taken: set[str]) -> str:

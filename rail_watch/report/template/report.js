@@ -43,7 +43,7 @@ for (const box of document.querySelectorAll(".picture[data-before]")) {
     slider.max = "100";
     slider.value = "50";
     slider.setAttribute("aria-label", "Share of the picture that shows the earlier look, in percent");
-    hand.append("earlier look", slider, "later look");
+    hand.append(box.dataset.earlier, slider, box.dataset.later);
     const show = () => {
       later.style.clipPath = `inset(0 0 0 ${slider.value}%)`;
       edge.style.left = `${slider.value}%`;
