@@ -154,7 +154,7 @@ def test_what_was_not_seen_is_told_and_is_no_absence(written: str) -> None:
 
 def test_simulated_stands_on_top(written: str, painted: Material) -> None:
     assert Read(written).texts["title"][0].startswith("SIMULATED: ")
-    assert '<p class="simulated" role="note"><strong>SIMULATED</strong> imagery: made by a computer' in written
+    assert "<strong>SIMULATED</strong> imagery: made by a computer" in written.partition("<header>")[0]
     detections, site, _ = painted
     real = replace(detections, scenes=tuple(replace(one, simulated=False, credit="x") for one in detections.scenes))
     assert "SIMULATED" not in html.page(real, site, [])
