@@ -65,6 +65,7 @@ def test_each_date_gets_a_figure_and_each_picture_its_caption(written: list[Path
         "2022-11-30-0211-skysat-1-m.txt",
         "2022-12-01-0211-skysat-1-m.png",
         "2022-12-01-0211-skysat-1-m.txt",
+        "report.html",
     ]
     assert all(path.stat().st_size > 0 for path in written)
 
@@ -163,7 +164,7 @@ def test_no_track_means_a_change_figure(tmp_path: Path) -> None:
         for one in found.observations
     )
     paths = write_reports(replace(found, observations=changed), site, stacks, tmp_path)
-    assert len(paths) == 6
+    assert len(paths) == 7
     text = paths[3].read_text()
     assert "Change, about 430 m²" in text
     assert "The cause of the outlined changes" in text
@@ -179,7 +180,8 @@ def test_no_earlier_look_gives_a_single_picture(painted: Material, tmp_path: Pat
 
 def test_a_scene_missing_from_the_stacks_is_left_to_the_overview(painted: Material, tmp_path: Path) -> None:
     detections, site, _ = painted
-    assert [path.name for path in write_reports(detections, site, {}, tmp_path)] == ["overview.png", "overview.txt"]
+    names = [path.name for path in write_reports(detections, site, {}, tmp_path)]
+    assert names == ["overview.png", "overview.txt", "report.html"]
 
 
 HOSTILE = [
@@ -246,11 +248,11 @@ def test_figures_are_capped_and_movements_come_first(
     from rail_watch.report import reports
 
     monkeypatch.setattr(reports, "MOST_FIGURES", 1)
-    assert len(write_reports(*painted, tmp_path)) == 4
+    assert len(write_reports(*painted, tmp_path)) == 5
 
 
 def test_a_track_of_one_point_far_away_does_no_harm(painted: Material, tmp_path: Path) -> None:
     detections, site, stacks = painted
     stray = replace(site.tracks[0], id="stray", line=LineString([(130.0, 42.0), (130.0001, 42.0)]))
     paths = write_reports(detections, replace(site, tracks=(*site.tracks, stray)), stacks, tmp_path)
-    assert len(paths) == 6
+    assert len(paths) == 7

@@ -11,7 +11,7 @@ import click
 
 from rail_watch.cli.console import Bar, columns, note, plain, talk_of, verbosity_options
 from rail_watch.cli.options import check_folder, false_alarm_rate_option, source_of, stamp
-from rail_watch.errors import BadAoi
+from rail_watch.errors import BadAoi, BadInput
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rail_watch.aoi.site import Site
     from rail_watch.detect import DetectOptions, DetectRun
     from rail_watch.providers import Source
+    from rail_watch.report.timelapse import Form
 
 PARTLY = 3
 FOUND = 10
@@ -62,7 +63,8 @@ def _cores() -> int:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the answer: OUT/<aoi>/detections.json, observations.geojson and PNG reports.  [default: out; "
+    help="Folder for the answer: OUT/<aoi>/report.html, detections.json, observations.geojson and PNG reports.  "
+    "[default: out; "
     "nothing is written when --format is json or geojson and --out is not given]",
 )
 @click.option(
@@ -72,6 +74,11 @@ def _cores() -> int:
     default="table",
     show_default=True,
     help="What goes to standard output: a log to read, the whole document, or the observations.",
+)
+@click.option(
+    "--timelapse",
+    type=click.Choice(("gif", "webp")),
+    help="Write a film of each sensor's looks too, dates burnt in, to the folder of the reports.",
 )
 @false_alarm_rate_option
 @click.option(
@@ -91,6 +98,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     sensor: str | None,
     out: Path | None,
     style: str,
+    timelapse: Form | None,
     false_alarm_rate: float,
     jobs: int | None,
     offline: bool,
@@ -118,9 +126,11 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     folder = out or (DEFAULT_OUT if style == "table" else None)
     if folder is not None:
         check_folder(folder)
+    elif timelapse is not None:
+        raise BadInput("--timelapse writes files: give the folder with --out")
     sites = _sites(names)
     options = _options(interval, sensor, false_alarm_rate, jobs)
-    runs, written = _run(ctx, sites, chosen, options=options, created=created, out=folder)
+    runs, written = _run(ctx, sites, chosen, options=options, created=created, out=(folder, timelapse))
     _print(runs, style, several=len(sites) > 1, out=folder, written=written)
     whole = _tell_faults(ctx, sites, runs)
     found = exit_code and any(run.detections.observations for run in runs)
@@ -153,22 +163,23 @@ def _run(
     *,
     options: DetectOptions,
     created: datetime,
-    out: Path | None,
+    out: tuple[Path | None, Form | None],
 ) -> tuple[list[DetectRun], list[Path]]:
-    """Judge the sites and write the answers where they were asked for."""
+    """Judge the sites and write the answers, and films of the form asked for, to the folder asked for."""
     from rail_watch import imagery
     from rail_watch.cli.files import write_answer
     from rail_watch.detect import detect_sites, helpers
 
     chosen = source if source is not None else imagery.sample_imagery_path()
+    folder, timelapse = out
     bar, written = Bar(talk_of(ctx)), []
     try:
         with helpers(options.jobs) as pool:
             runs = detect_sites(sites, source=chosen, options=options, created=created, progress=bar, pool=pool)
-            for number, run in enumerate(runs if out is not None else ()):
-                assert out is not None
+            for number, run in enumerate(runs if folder is not None else ()):
+                assert folder is not None
                 bar(number, len(runs), f"{run.site.id}: writing reports")
-                written += write_answer(run, out / run.site.id, pool=pool)
+                written += write_answer(run, folder / run.site.id, pool=pool, timelapse=timelapse)
     finally:
         bar.close()
     return runs, written
@@ -198,7 +209,7 @@ def _say_where(out: Path, runs: Sequence[DetectRun], written: Sequence[Path]) ->
     for run in runs:
         folder = out / run.site.id
         pictures = sum(path.suffix == ".png" and path.parent == folder for path in written)
-        click.echo(f"Reports: {folder}{os.sep}  ({pictures} PNG, detections.json, observations.geojson)")
+        click.echo(f"Reports: {folder}{os.sep}  (report.html, {pictures} PNG, detections.json, observations.geojson)")
 
 
 def _tell_faults(ctx: click.Context, sites: Sequence[Site], runs: Sequence[DetectRun]) -> bool:

@@ -15,6 +15,7 @@ from rail_watch.observe import document
 
 if TYPE_CHECKING:
     from rail_watch.detect import DetectRun
+    from rail_watch.report.timelapse import Form
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -56,15 +57,19 @@ def made(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def write_answer(run: DetectRun, folder: Path, *, pool: Executor | None = None) -> list[Path]:
-    """Write the document, the observations for a GIS, and the PNG reports of one site into a folder.
+def write_answer(
+    run: DetectRun, folder: Path, *, pool: Executor | None = None, timelapse: Form | None = None
+) -> list[Path]:
+    """Write the document, the observations for a GIS, the PNG reports and the page of one site into a folder.
+
+    `timelapse` asks for a film of each sensor too, as GIF or WebP.
 
     Raises
     ------
     BadInput
         The folder cannot be written to.
     """
-    from rail_watch.report import write_reports
+    from rail_watch.report import write_reports, write_timelapses
 
     with made(folder):
         answer = document.dumps(document.to_document(run.detections))
@@ -73,4 +78,5 @@ def write_answer(run: DetectRun, folder: Path, *, pool: Executor | None = None) 
             write_text(folder / "detections.json", answer),
             write_text(folder / "observations.geojson", observations),
             *write_reports(run.detections, run.site, run.stacks, folder, pool=pool),
+            *(write_timelapses(run.detections, run.site, run.stacks, folder, form=timelapse) if timelapse else ()),
         ]

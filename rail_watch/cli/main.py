@@ -43,6 +43,7 @@ COMMANDS = {
         "rail_watch.cli.diff",
         "Show what the second RUN says otherwise than the first, of the scenes that both judged.",
     ),
+    "export": ("rail_watch.cli.export", "Write an answer as GeoJSON, GeoParquet, GeoPackage, CSV or STAC."),
     "alerts": ("rail_watch.cli.alerts", "List, send and try out alerts."),
     "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),

@@ -187,7 +187,7 @@ def pair_caption(
     moment = f"{day(record.when)}, {record.when.astimezone(UTC):%H:%M} UTC"
     local = local_time(record.when, site.timezone)
     simulated = record.simulated or (before is not None and before.simulated)
-    what, brief = _count(seen), _brief(seen, site)
+    what, brief = _count(seen), together(seen, site)
     return Caption(
         heading=f"Figure {number}. Close-up of {name} on {moment}{f' ({local})' if local else ''}.",
         seen=tuple(sentence(one, site) for one in seen),
@@ -235,7 +235,7 @@ def sentence(observation: Observation, site: Site) -> str:
     return f"{what}{interval}{': ' + where if where else ''}."
 
 
-def _brief(observations: Sequence[Observation], site: Site) -> tuple[str, ...]:
+def together(observations: Sequence[Observation], site: Site) -> tuple[str, ...]:
     """Tell like things together and leave out sentences that come again later."""
     groups: dict[tuple[str, ...], list[Observation]] = {}
     for one in observations:

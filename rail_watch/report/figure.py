@@ -81,25 +81,43 @@ def picture_columns(frame: Frame, *, pair: bool, named: bool) -> int:
 
 def draw(pair: Pair) -> NDArray[np.uint8]:
     """Draw the figure; (row, column, 3)."""
-    rows, cols = pair.frame.shape
-    shots = [("before", pair.before)] if pair.before else []
-    panels = [*shots, ("after", pair.after)]
-    beside = pair.before is not None and cols <= (WIDTH - 2 * MARGIN - GAP) // 2
-    strip = STRIP * (2 if beside else 1) - (12 if beside else 0)
-    head = (BAND_HEIGHT if pair.caption.simulated else 0) + 84
-    tall = head + (rows + strip + GAP) * (1 if beside else len(panels))
+    lay = _Layout(pair)
     footer = _Footer(pair, WIDTH - 2 * MARGIN - LOCATOR[0] - 50)
-    page = Page(WIDTH, tall + footer.height)
-    _draw_head(page, pair, head)
-    for index, (role, shot) in enumerate(panels):
-        if shot is None:
-            continue
-        total = cols * len(panels) + GAP * (len(panels) - 1) if beside else cols
-        left = (WIDTH - total) // 2 + (index * (cols + GAP) if beside else 0)
-        top = head + strip + (0 if beside else index * (rows + strip + GAP))
-        _Panel(page, pair, shot, role=role, corner=(left, top)).draw(strip, outer=_outer(index, beside, len(panels)))
-    footer.draw(page, tall)
+    page = Page(WIDTH, lay.tall + footer.height)
+    _draw_head(page, pair, lay.head)
+    for index, (role, shot) in enumerate(lay.shots):
+        outer = _outer(index, lay.beside, len(lay.shots))
+        _Panel(page, pair, shot, role=role, corner=lay.corner(index)).draw(lay.strip, outer=outer)
+    footer.draw(page, lay.tall)
     return page.pixels()
+
+
+def panels(pair: Pair) -> tuple[Box, ...]:
+    """Return where the earlier and the later picture lie in the figure, in its pixels; empty without an earlier one."""
+    lay = _Layout(pair)
+    rows, cols = pair.frame.shape
+    corners = [lay.corner(index) for index in range(len(lay.shots))]
+    return tuple((left, top, left + cols, top + rows) for left, top in corners) if pair.before else ()
+
+
+class _Layout:
+    """Where the pictures stand: side by side or one above the other."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.rows, self.cols = pair.frame.shape
+        self.shots = [*([("before", pair.before)] if pair.before else []), ("after", pair.after)]
+        self.beside = pair.before is not None and self.cols <= (WIDTH - 2 * MARGIN - GAP) // 2
+        self.strip = STRIP * (2 if self.beside else 1) - (12 if self.beside else 0)
+        self.head = (BAND_HEIGHT if pair.caption.simulated else 0) + 84
+        self.tall = self.head + (self.rows + self.strip + GAP) * (1 if self.beside else len(self.shots))
+
+    def corner(self, index: int) -> tuple[int, int]:
+        """Upper-left corner of a picture on the page."""
+        count = len(self.shots)
+        total = self.cols * count + GAP * (count - 1) if self.beside else self.cols
+        left = (WIDTH - total) // 2 + (index * (self.cols + GAP) if self.beside else 0)
+        down = 0 if self.beside else index * (self.rows + self.strip + GAP)
+        return left, self.head + self.strip + down
 
 
 def _outer(index: int, beside: bool, count: int) -> tuple[bool, bool]:

@@ -47,6 +47,11 @@ def save_text(text: str, path: Path) -> Path:
     return _put(text.encode("utf-8", "replace"), path)
 
 
+def save_bytes(content: bytes, path: Path) -> Path:
+    """Write bytes as they are; the file appears whole or not at all."""
+    return _put(content, path)
+
+
 def _international(key: str, text: str) -> bytes:
     """Return the body of a text chunk: keyword, not compressed, no language, UTF-8 without NUL."""
     return key.encode("latin-1") + b"\0\0\0\0\0" + text.replace("\0", "").encode("utf-8", "replace")

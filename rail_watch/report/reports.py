@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import shapely
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Detections, Observation, SceneRecord
 from rail_watch.prepare.stack import Stack
-from rail_watch.report import sheet
-from rail_watch.report.caption import Caption, pair_caption
+from rail_watch.report import html, sheet
+from rail_watch.report.caption import Caption, clock, pair_caption
 from rail_watch.report.departures import departed
-from rail_watch.report.figure import Pair, Shot, draw, picture_columns
+from rail_watch.report.figure import Pair, Shot, draw, panels, picture_columns
 from rail_watch.report.names import slug
-from rail_watch.report.page import house_style
+from rail_watch.report.page import Box, house_style
+from rail_watch.report.picture import Shown, shown
 from rail_watch.report.png import save, save_text
 from rail_watch.report.stretch import ABSENT, CLOUDY, Frame, View, covered, frames, track_in, views, ways
 
@@ -156,7 +157,7 @@ def _seen_share(stack: Stack, site: Site, frame: Frame, index: int) -> float:
 def write_reports(
     detections: Detections, site: Site, stacks: Mapping[str, Stack], out: Path, *, pool: Executor | None = None
 ) -> list[Path]:
-    """Write the overview sheet and one before/after figure for each date and stretch with something seen.
+    """Write the overview sheet, one before/after figure for each date and stretch with something seen, and the page.
 
     Parameters
     ----------
@@ -169,14 +170,15 @@ def write_reports(
     Returns
     -------
     list of Path
-        PNG files, each followed by its caption as `.txt`; the overview first, then figures in time order.
+        PNG files, each followed by its caption as `.txt`; the overview first, then figures in time order; last
+        `report.html`, which shows them all.
     """
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(detections, site, stacks)
     taken: set[str] = set()
     # One thread compresses and writes while the next picture is drawn.
     with house_style(), ThreadPoolExecutor(max_workers=1) as writer:
-        given: list[Future[list[Path]]] = []
+        given: list[Future[list[Shown]]] = []
         if pool is not None:
             given.append(pool.submit(_draw_overview, detections, site, out))
         written = [*given] or [writer.submit(_write, *page) for page in _overview(detections, site, out)]
@@ -186,27 +188,40 @@ def write_reports(
                 given.append(pool.submit(_draw_and_write, pair, path))
                 written.append(given[-1])
             else:
-                written.append(writer.submit(_write, path, draw(pair), pair.caption))
-        return [path for job in written for path in job.result()]
+                written.append(writer.submit(_write, path, draw(pair), pair.caption, _place(pair)))
+        pictures = [one for job in written for one in job.result()]
+    paths = [out / f"{one.name}{ending}" for one in pictures for ending in (".png", ".txt")]
+    return [*paths, save_text(html.page(detections, site, pictures), out / "report.html")]
 
 
-def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Path]:
+_Place = tuple[str, tuple[Box, ...], tuple[str, ...]]
+"""Scene a figure is of, where the pictures that can be laid over one another stand in it, and their dates."""
+
+
+def _place(pair: Pair) -> _Place:
+    shots = [*([pair.before] if pair.before else []), pair.after]
+    return pair.after.record.id, panels(pair), tuple(clock(shot.record.when, None) for shot in shots)
+
+
+def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Shown]:
     with house_style():
-        return [path for page in _overview(detections, site, out) for path in _write(*page)]
+        return [one for page in _overview(detections, site, out) for one in _write(*page)]
 
 
 def _overview(detections: Detections, site: Site, out: Path) -> Iterator[tuple[Path, sheet.Bytes, Caption]]:
     return ((out / name, pixels, caption) for name, pixels, caption in sheet.pages(detections, site))
 
 
-def _draw_and_write(pair: Pair, path: Path) -> list[Path]:
+def _draw_and_write(pair: Pair, path: Path) -> list[Shown]:
     with house_style():
-        return _write(path, draw(pair), pair.caption)
+        return _write(path, draw(pair), pair.caption, _place(pair))
 
 
-def _write(path: Path, pixels: sheet.Bytes, caption: Caption) -> list[Path]:
-    picture = save(pixels, path.with_name(path.name + ".png"), caption.metadata())
-    return [picture, save_text(caption.text(), path.with_name(path.name + ".txt"))]
+def _write(path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = ("", (), ())) -> list[Shown]:
+    save(pixels, path.with_name(path.name + ".png"), caption.metadata())
+    save_text(caption.text(), path.with_name(path.name + ".txt"))
+    scene, boxes, dates = place
+    return [replace(shown(path.name, pixels, caption, scene=scene, panels=boxes), dates=dates)]
 
 
 def _file_name(task: _Task, taken: set[str]) -> str:
