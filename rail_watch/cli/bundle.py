@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rail_watch.cli.console import note, plain, verbosity_options
-from rail_watch.cli.home import home_of, reading
+from rail_watch.cli.home import home_named, home_of, reading
 from rail_watch.cli.options import source_of
 from rail_watch.errors import BadInput
 
@@ -28,7 +28,7 @@ DEFAULT = "out/*/detections.json"
     "record",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help=f"The detections.json that holds the observation.  [default: {DEFAULT}, then the archive]",
+    help=f"The detections.json that holds the observation.  [default: {DEFAULT}, then the archive; with --home, the archive]",
 )
 @click.option(
     "--aoi",
@@ -93,7 +93,7 @@ def _order(
     from rail_watch import aoi
     from rail_watch.evidence.bundle import Order
 
-    place = record if record is not None else _in_out(observation)
+    place = record if record is not None or home_named(ctx) else _in_out(observation)
     source = None
     if place is None:
         place, named, source = _in_archive(ctx, observation)

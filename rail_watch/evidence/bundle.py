@@ -76,8 +76,7 @@ def record_of(data: bytes, name: str, observation: str) -> Recorded:
     document = parse_json(data, name=name, error=BadInput)
     try:
         detections = from_document(document)
-        assert isinstance(document, dict)
-        return recorded(detections, document, observation)
+        return recorded(detections, document if isinstance(document, dict) else {}, observation)
     except BadInput as fault:
         raise BadInput(f"{name}: {fault}") from fault
 

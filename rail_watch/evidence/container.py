@@ -102,6 +102,8 @@ def pack(files: Mapping[str, Path], out: Path) -> Path:
     """
     members: list[Member] = []
     for name in sorted(files):
+        if not NAME.fullmatch(name) or ".." in name:
+            raise BadInput(f"{out}: {name[:200]!r} is no name that a bundle can hold; rename the scene")
         start = members[-1].end if members else 0
         members.append(Member(name, files[name].stat().st_size, _crc(files[name]), start))
     if members[-1].end > MOST_BYTES or len(members) > MOST_MEMBERS:

@@ -19,6 +19,10 @@ from rail_watch.evidence.replay import Difference, Recorded, differences, replay
 
 Verdict = Literal["reproduced", "differs", "not replayed"]
 SCHEMA = "rail-watch/verification/1"
+_UNUSABLE = (
+    TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError, MemoryError
+)  # fmt: skip
+"""What numbers and texts of a forger can lead to, deep in what judges: his digests are right, his values absurd."""
 _SEEN = "every file has its SHA-256"
 
 
@@ -89,6 +93,9 @@ def verify(path: Path) -> Verification:
             return _broken(faults) if faults else _judged(root)
         except BadInput as fault:
             raise BadInput(f"{path}: {str(fault).replace(f'{root}/', '')}") from fault
+        except _UNUSABLE as fault:
+            told = " ".join(f"{type(fault).__name__}: {fault}".replace(f"{root}/", "").split())[:160]
+            raise BadInput(f"{path}: what it holds cannot be judged ({told})") from fault
 
 
 def _broken(faults: list[str]) -> Verification:
