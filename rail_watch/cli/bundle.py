@@ -28,7 +28,8 @@ DEFAULT = "out/*/detections.json"
     "record",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help=f"The detections.json that holds the observation.  [default: {DEFAULT}, then the archive; with --home, the archive]",
+    help=f"The detections.json that holds the observation.  [default: {DEFAULT}, then the archive; with --home the "
+    "archive]",
 )
 @click.option(
     "--aoi",
