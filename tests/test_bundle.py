@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import struct
@@ -12,17 +13,25 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from cli_material import write_aoi, write_series
+import shapely
+from cli_material import DAYS, picture, write_aoi, write_scene, write_series
+from server_material import serving, write_served
 
+from rail_watch import aoi, imagery
 from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
 from rail_watch.evidence import crate
 from rail_watch.evidence.container import Member, pack, unpack
+from rail_watch.evidence.enclose import enclose, enclosed
+from rail_watch.evidence.item import from_item, to_item
 from rail_watch.evidence.verify import Verification, verify
+from rail_watch.imagery.scene import Asset, Band, SceneRef
 
 EPOCH = "1697950800"
 
@@ -36,8 +45,8 @@ class Made:
     """The same without pixels."""
 
 
-def outcome(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"SOURCE_DATE_EPOCH": EPOCH, "OMP_NUM_THREADS": "1"}
+def outcome(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"SOURCE_DATE_EPOCH": EPOCH, "OMP_NUM_THREADS": "1"} | variables
     command = [sys.executable, "-m", "rail_watch", *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -456,3 +465,73 @@ def test_what_cannot_be_bundled_gives_one_line(made: Made, arguments: list[str],
 def test_the_document_of_a_verification_is_json(made: Made) -> None:
     found = Verification("differs", None, None, damaged=("a: missing",))
     assert json.loads(json.dumps(found.document()))["damaged"] == ["a: missing"]
+
+
+def test_scenes_from_a_server_are_enclosed_from_the_cache_without_the_server(tmp_path: Path) -> None:
+    write_aoi(tmp_path / "small.geojson")
+    (tmp_path / "served").mkdir()
+    with serving(write_served(tmp_path / "served"), tmp_path / "log") as server:
+        source = server.at("api/plain")
+        detect = ["detect", "--jobs", "1", "--datetime", "2023-10", "--source", source, "--aoi", "small.geojson"]
+        done = outcome(tmp_path, *detect, RAIL_WATCH_CACHE=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stderr
+    (feature,) = json.loads((tmp_path / "out/small-yard/detections.json").read_text())["observations"]["features"]
+    named = ["--out", "x.zip", "--aoi", "small.geojson", "--source", source, "--offline"]
+    done = outcome(tmp_path, "bundle", feature["id"], *named, RAIL_WATCH_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert verify(tmp_path / "x.zip").verdict == "reproduced"
+    assert b"-01.tif" in (tmp_path / "x.zip").read_bytes()  # the quality layer
+
+
+TILE = SceneRef(
+    id="a-1",
+    when=datetime(2023, 10, 1, 2, 30, 0, 250000, tzinfo=UTC),
+    platform="test-sat",
+    gsd_m=0.7,
+    assets=(
+        Asset("x/y", "0.tif", (Band("red", 1, 1e-4, -0.1, math.nan, True, "baseline"), Band("nir", 2, nodata=0.0))),
+        Asset("scl", "1.tif", quality="scl"),
+    ),
+    footprint=shapely.box(130.123456789012, 42, 130.2, 42.1),
+    sun_azimuth_deg=150.123456789,
+    licence="CC-BY-4.0",
+    properties={"s2:processing_baseline": "05.09", "list": [1, 2.5, None, {"a": True}]},
+)
+
+
+def test_a_scene_comes_back_from_its_item_as_it_was(tmp_path: Path) -> None:
+    ref = replace(TILE, assets=tuple(replace(one, href=str(tmp_path / one.href)) for one in TILE.assets))
+    hrefs = {one.href: f"./{Path(one.href).name}" for one in ref.assets}
+    origin = replace(ref, assets=tuple(replace(one, href="https://example.org/a.tif?sig=secret") for one in ref.assets))
+    text = json.dumps(to_item(ref, hrefs, origin), allow_nan=False)
+    assert "secret" not in text and str(tmp_path) not in text
+    back = from_item(json.loads(text), name="item", folder=tmp_path, root=tmp_path)
+    assert math.isnan(back.assets[0].bands[0].nodata or 0.0)
+    assert repr(back) == repr(ref)
+    bare = replace(ref, footprint=None, platform=None, gsd_m=None, licence=None, properties={})
+    assert repr(from_item(to_item(bare, hrefs, bare), name="item", folder=tmp_path, root=tmp_path)) == repr(bare)
+
+
+def test_tiles_of_one_overpass_are_enclosed_and_read_together(tmp_path: Path) -> None:
+    """The west half of a scene in one tile, the east half in another: read from the bundle as from the source."""
+    site = aoi.read(write_aoi(tmp_path / "small.geojson"))
+    write_scene(tmp_path / "whole.tif", picture(DAYS[0]))
+    halves = []
+    for name, part in (("west", slice(0, 120)), ("east", slice(110, None))):
+        data = picture(DAYS[0])
+        keep = np.zeros(data.shape[2], dtype=bool)
+        keep[part] = True
+        data[:, :, ~keep] = 0
+        write_scene(tmp_path / f"{name}.tif", data)
+        bands = tuple(Band(band, index) for index, band in enumerate(("blue", "green", "red", "nir"), 1))
+        halves.append(replace(TILE, id=name, gsd_m=3.0, assets=(Asset("data", str(tmp_path / f"{name}.tif"), bands),)))
+    ref = replace(halves[0], tiles=(halves[1],))
+    (tmp_path / "root").mkdir()
+    (kept,) = enclose([ref], site, tmp_path / "root")
+    assert len(kept.tiles) == 1
+    (back,) = enclosed([kept], tmp_path / "root")
+    there, here = (imagery.read(one, site, margin_m=60.0) for one in (ref, back))
+    assert isinstance(there, imagery.Scene) and isinstance(here, imagery.Scene)
+    assert "east/data" in there.digests and there.digests == here.digests and there.grid.shape == here.grid.shape
+    np.testing.assert_array_equal(there.pixels, here.pixels)
+    np.testing.assert_array_equal(there.quality, here.quality)
