@@ -230,6 +230,20 @@ def test_a_forged_record_differs_although_its_digests_are_right(loose: Path, tmp
     assert wrong.what.endswith("railcars") and (wrong.recorded, wrong.replayed != 40) == (40, True)
 
 
+def test_a_forged_look_at_another_scene_of_the_series_differs(loose: Path, tmp_path: Path) -> None:
+    edited(loose / crate.RECORD, lambda record: record["scenes"][1]["tracks"][0].update(state="occupied"))
+    (wrong,) = verify(packed(loose, tmp_path / "x.zip")).differences
+    assert wrong.what == "scene 20231005_023000_small: tracks 1: state"
+
+
+def test_absurd_values_with_right_digests_give_one_line(
+    loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(loose / crate.RECORD, lambda record: record["scenes"][1].update(id={}))
+    (tmp_path / "in").mkdir()
+    assert "cannot be judged" in refused(packed(loose, tmp_path / "in" / "x.zip"), capsys)
+
+
 def test_forged_pixels_differ_although_their_files_digests_are_right(loose: Path, tmp_path: Path) -> None:
     first, last = sorted((loose / "pixels").glob("*/*.tif"))[0:6:5]
     first.write_bytes(last.read_bytes())

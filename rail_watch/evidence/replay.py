@@ -23,7 +23,8 @@ from rail_watch.providers import Enclosed
 LINKS = ("same_as", "same_as_p", "same_as_aoi", "same_as_datetime")
 """What rests on other sensors and on linked sites too, whose pixels a bundle does not hold."""
 NOT_COMPARED = frozenset({"notes", "sensor", "reason"})
-"""Words about a scene that name its source's files, or other sensors of the run."""
+"""Words about a scene that name its source's files, or other sensors of the run. (Nor is it compared whether another
+scene of the series was asked for, or served for comparison: in a night's record that is what was new.)"""
 CLOSE, CLOSE_DEGREES = 1e-3, 2e-7
 """Numbers this alike (relative; degrees: absolute) are the same but for the last digit written: another processor
 or library may round otherwise."""
@@ -123,7 +124,7 @@ def replay(site: Site, refs: Sequence[SceneRef], record: Recorded, folder: Path)
 
 
 def differences(record: Recorded, run: DetectRun | None, *, names: Mapping[str, str]) -> list[Difference]:
-    """Return what of the finding, the looks of its scene and the pixels of its series is not as recorded.
+    """Return what of the finding, and of the looks and pixels of its series, is not as recorded.
 
     Parameters
     ----------
@@ -133,8 +134,9 @@ def differences(record: Recorded, run: DetectRun | None, *, names: Mapping[str, 
         return [Difference("scenes", f"{len(record.judged)} judged", "none that could be used")]
     document = to_document(run.detections)
     out = pixel_differences(record, run.detections)
-    own, now = (_scene(one, record.observation.scene) for one in (record.document, document))
-    out += _unlike(f"scene {record.observation.scene}", own, now)
+    for scene in record.judged:
+        own, now = (_scene(one, scene.id, record.observation.scene) for one in (record.document, document))
+        out += _unlike(f"scene {scene.id}", own, now) if now is not None else []
     return out + _finding(record, run, document, names)
 
 
@@ -151,9 +153,10 @@ def pixel_differences(record: Recorded, now: Detections) -> list[Difference]:
     return out + [Difference(f"scene {name}", None, "read") for name in more]
 
 
-def _scene(document: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+def _scene(document: Mapping[str, Any], name: str, finding: str) -> Mapping[str, Any] | None:
     found = next((one for one in document["scenes"] if one["id"] == name), None)
-    return None if found is None else {key: value for key, value in found.items() if key not in NOT_COMPARED}
+    left = NOT_COMPARED if name == finding else NOT_COMPARED | {"status"}
+    return None if found is None else {key: value for key, value in found.items() if key not in left}
 
 
 def _finding(

@@ -144,7 +144,7 @@ def _judged(root: Path) -> Verification:
     if any(not one.slight for one in found):
         return _differs(record, found)
     checked.append(f"the pixels of {len(refs)} scenes have the digests of the record")
-    checked.append("the observation and the looks of its scene, judged again from them, are as recorded")
+    checked.append("the observation and the looks of these scenes, judged again, are as recorded")
     return Verification(
         "reproduced",
         head.observation,
