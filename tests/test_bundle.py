@@ -120,6 +120,7 @@ def test_the_same_input_gives_the_same_bytes_from_the_document_and_from_the_arch
     assert (made.folder / "b.zip").read_bytes() == made.zip.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_last_detect_is_where_an_observation_is_looked_for_first(made: Made, tmp_path: Path) -> None:
     named = ["--aoi", str(made.folder / "small.geojson"), "--source", str(made.folder / "imagery")]
     done = outcome(tmp_path, "detect", "--jobs", "1", *named)
@@ -192,6 +193,7 @@ def test_one_changed_byte_in_any_member_is_found_and_named(made: Made, tmp_path:
             assert found.damaged[0].startswith(f"{info.filename}: changed")
 
 
+@pytest.mark.slow
 def test_one_changed_byte_between_the_members_is_found(made: Made, tmp_path: Path) -> None:
     whole = bytearray(made.bare.read_bytes())
     with zipfile.ZipFile(made.bare) as file:
@@ -456,6 +458,8 @@ def test_windows_that_claim_too_much_are_refused_before_they_are_read(
     [
         (["0123456789abcdef", "--out", "x.zip"], "no such observation"),
         (["0123456789abcdef", "--out", "x.zip", "--from", "none.json"], "no such file"),
+        (["0123456789abcdef", "--out", "x.zip", "--from", "imagery/20231001_023000_small.tif"], "not UTF-8 text"),
+        (["0123456789abcdef", "--out", "x.zip", "--from", "other.json"], "not a shipped area; say with --aoi"),
         (["ID", "--out", "none/x.zip"], "no folder none"),
         (["ID", "--out", "x.zip", "--aoi", "tumangang"], "not the area's version that was judged"),
         (["ID", "--out", "x.zip", "--source", "other"], "does not hold scene 20231005_023000_small"),
@@ -466,6 +470,7 @@ def test_what_cannot_be_bundled_gives_one_line(made: Made, arguments: list[str],
     for name in ("other", "changed"):
         if not (made.folder / name).exists():
             shutil.copytree(made.folder / "imagery", made.folder / name)
+    (made.folder / "other.json").write_text('{"aoi": "small-yard"}', encoding="utf-8")
     (made.folder / "other" / "20231005_023000_small.tif").unlink(missing_ok=True)
     shutil.copy(
         made.folder / "imagery" / "20231001_023000_small.tif", made.folder / "changed/20231005_023000_small.tif"
@@ -481,6 +486,7 @@ def test_the_document_of_a_verification_is_json(made: Made) -> None:
     assert json.loads(json.dumps(found.document()))["damaged"] == ["a: missing"]
 
 
+@pytest.mark.slow
 def test_scenes_from_a_server_are_enclosed_from_the_cache_without_the_server(tmp_path: Path) -> None:
     write_aoi(tmp_path / "small.geojson")
     (tmp_path / "served").mkdir()

@@ -101,6 +101,8 @@ def _order(
         area = area or named
     data = _bytes(place)
     name = area or _site_in(data, place)
+    if area is None and name not in aoi.shipped():
+        raise BadInput(f"{plain(name)[:80]}: not a shipped area; say with --aoi which file was judged")
     return Order(observation, data, str(place), aoi.read_file(name), name, pixels), source
 
 
