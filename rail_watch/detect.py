@@ -35,7 +35,7 @@ from rail_watch.observe.sentences import summary_of, text_of
 from rail_watch.prepare.stack import Stack, prepare
 
 Progress = Callable[[int, int, str], None]
-Where = str | Path | providers.Source
+Where = str | Path | providers.Source | providers.Enclosed
 
 SAME_GSD = 1.3
 """Scenes whose GSDs differ by less than this factor are judged together."""
@@ -123,7 +123,7 @@ def _read_all(
     unread: list[Unread] = []
     far = any(ref.access is not None for ref in refs)
     with ThreadPoolExecutor(max_workers=max(jobs, IN_FLIGHT if far else 1)) as pool:
-        for index, result in enumerate(pool.map(lambda ref: imagery.read(ref, site, margin_m=_margin_m(ref)), refs)):
+        for index, result in enumerate(pool.map(lambda ref: imagery.read(ref, site, margin_m=margin_m(ref)), refs)):
             if isinstance(result, Scene):
                 scenes.append(result)
             else:
@@ -133,7 +133,7 @@ def _read_all(
     return scenes, unread
 
 
-def _margin_m(ref: SceneRef) -> float:
+def margin_m(ref: SceneRef) -> float:
     """Ground read beyond the site: enough pixels for the co-registration of a small site."""
     return max(30.0, 20 * (ref.gsd_m or 1.0))
 

@@ -92,6 +92,17 @@ def read_document(name_or_path: str | os.PathLike[str]) -> object:
     return parse_json(read_bytes(path, error=BadAoi, max_bytes=MAX_BYTES), name=str(path), error=BadAoi)
 
 
+def read_file(name_or_path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of one AOI file, those that `Site.digest` is of; see `read` for what it may be.
+
+    Raises
+    ------
+    BadAoi
+        There is no such file.
+    """
+    return read_bytes(_located(name_or_path), error=BadAoi, max_bytes=MAX_BYTES)
+
+
 def read_many(name_or_path: str | os.PathLike[str]) -> list[Site]:
     """Read one AOI, or every ``.geojson`` and ``.json`` of a folder in order of file name.
 

@@ -63,3 +63,13 @@ def observations_between(
         (site, moment(first) if first else "", moment(last) if last else "9"),
     )
     return from_features(row["feature"] for row in rows)
+
+
+def runs_with(archive: Archive, observation: str) -> list[str]:
+    """Return the ids of the runs whose verdicts hold an observation, the latest first."""
+    rows = archive.rows(
+        "SELECT r.id AS run, j.number AS judgement FROM observation AS o JOIN judgement AS j ON j.number = o.judgement "
+        "JOIN run AS r ON r.number = j.run WHERE o.id = ? ORDER BY j.number DESC",
+        (observation,),
+    )
+    return list(dict.fromkeys(row["run"] for row in rows))

@@ -46,6 +46,11 @@ def home_of(ctx: click.Context) -> Path:
     return named if named is not None else default_home(os.environ)
 
 
+def home_named(ctx: click.Context) -> bool:
+    """Return whether the user wrote --home."""
+    return _KEY in ctx.meta
+
+
 def reading(ctx: click.Context) -> Archive:
     """Open the archive of the home to read."""
     from rail_watch.archive.home import archive_place

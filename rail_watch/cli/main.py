@@ -46,6 +46,11 @@ COMMANDS = {
     "export": ("rail_watch.cli.export", "Write an answer as GeoJSON, GeoParquet, GeoPackage, CSV or STAC."),
     "alerts": ("rail_watch.cli.alerts", "List, send and try out alerts."),
     "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
+    "bundle": (
+        "rail_watch.cli.bundle",
+        "Put a finding and all it rests on into one zip file (RO-Crate) that `verify` replays elsewhere.",
+    ),
+    "verify": ("rail_watch.cli.verify", "Check a bundle and judge its finding again, offline."),
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": ("rail_watch.cli.evaluate", "Measure the detector on series whose truth is known."),
     "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of windows read from the network."),

@@ -77,7 +77,7 @@ class Remote:
             except BadInput as fault:
                 return Unread(ref, f"read-failed: {fault}")
             if path is not None:
-                assets.append(_local(asset, path))
+                assets.append(as_window(asset, path))
             else:
                 what = "image" if asset.quality is None else "quality layer"
                 return Unread(ref, f"its {what} does not reach the site", failed=False)
@@ -85,7 +85,7 @@ class Remote:
 
     def _chip(self, ref: SceneRef, asset: Asset, site: Site, margin_m: float, path: Path) -> Path | None:
         """Return the file's window, from the store or the network; None where the file does not reach the site."""
-        bands = _bands(asset)
+        bands = bands_of(asset)
         key = chip_key(ref.id, asset, site, margin_m)
         if self.chips is not None and (kept := self.chips.get(key)) is not None:
             return kept
@@ -100,13 +100,14 @@ class Remote:
         return self.chips.put(key, lambda place: windows.write(piece, place, tags=tags))
 
 
-def _bands(asset: Asset) -> tuple[int, ...]:
+def bands_of(asset: Asset) -> tuple[int, ...]:
+    """Return the numbers of the bands that reading an asset needs; none for all of them."""
     if asset.quality is None:
         return tuple(band.index for band in asset.bands)
     return () if asset.quality == "udm2" else (1,)
 
 
-def _local(asset: Asset, path: Path) -> Asset:
+def as_window(asset: Asset, path: Path) -> Asset:
     """Return the asset as the file with its window: bands counted anew, no checksum of the whole."""
     bands = tuple(replace(band, index=number) for number, band in enumerate(asset.bands, 1))
     return replace(asset, href=str(path), bands=bands, checksum=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -61,7 +62,25 @@ class Source:
         return Tools(web, chips, self.offline)
 
 
-Where = Source | str | os.PathLike[str]
+@dataclass(frozen=True)
+class Enclosed:
+    """Scenes handed in as they are, each site's own: those of a bundle that is replayed. Nothing is searched."""
+
+    folder: Path
+    """Where their files lie; left out of what is said of them."""
+    scenes: Mapping[str, Found]
+    """Site id to its scenes."""
+
+    def __str__(self) -> str:
+        """Name it in messages."""
+        return "the bundle"
+
+    def __fspath__(self) -> str:
+        """Return the folder of the files."""
+        return str(self.folder)
+
+
+Where = Source | Enclosed | str | os.PathLike[str]
 
 
 def is_address(text: str) -> bool:
@@ -121,7 +140,7 @@ def find(
     site: Site,
     when: Interval,
     *,
-    source: Source | str | os.PathLike[str],
+    source: Where,
     sensor: str | None = None,
     around: timedelta = AROUND,
 ) -> Found:
@@ -137,6 +156,8 @@ def find(
     BadCatalogue
         The source as a whole cannot be used.
     """
+    if isinstance(source, Enclosed):
+        return source.scenes.get(site.id, Found(()))
     given = source if isinstance(source, Source) else Source(os.fspath(source))
     if given.items is not None:
         return chosen(_handed_in(given), site, (None, None), sensor=sensor)

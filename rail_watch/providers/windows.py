@@ -24,7 +24,7 @@ from rail_watch.errors import BadRaster
 from rail_watch.grid import Grid
 from rail_watch.imagery.pixels import grid_of
 from rail_watch.imagery.quiet import without_warning
-from rail_watch.imagery.safe_open import RemoteFile, safe_open_remote
+from rail_watch.imagery.safe_open import RemoteFile, safe_open, safe_open_remote
 from rail_watch.imagery.window import clipped, offset_of, outline, window_of
 
 SPARE_PX = 16
@@ -81,35 +81,51 @@ def cut(file: RemoteFile, site: Site, *, bands: tuple[int, ...], margin_m: float
     margin_m : around the site.
     """
     with safe_open_remote(file) as dataset:
-        whole = grid_of(dataset)
-        near = window_of(whole, outline(site, margin_m))
-        rows, cols = near.shape
-        part = clipped(near.crop(-SPARE_PX, -SPARE_PX, (rows + 2 * SPARE_PX, cols + 2 * SPARE_PX)), whole)
-        if clipped(near, whole) is None or part is None:
-            return None
-        alpha = [index + 1 for index, kind in enumerate(dataset.colorinterp) if kind == ColorInterp.alpha]
-        indexes = _indexes(dataset, bands, alpha)
-        if part.shape[0] * part.shape[1] * len(indexes) > MOST_VALUES:
-            raise BadRaster(f"{file.shown}: the site needs {part.shape} pixels of it; draw a smaller site")
-        row, col = offset_of(part, whole)
-        window = Window(col, row, part.shape[1], part.shape[0])
-        values = dataset.read(indexes, window=window)
-        colours = [dataset.colorinterp[index - 1] for index in indexes]
-        if not alpha and MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
-            mask = dataset.read_masks(1, window=window)
-            values = np.concatenate([values, (mask != 0).astype(values.dtype)[None]])
-            colours.append(ColorInterp.alpha)
-        if values.shape[1:] != part.shape:
-            raise BadRaster(f"{file.shown}: gave {values.shape[1:]} pixels where {part.shape} were asked")
-        own = [index - 1 for index in indexes]
-        spare = len(values) - len(own)
-        profile = {
-            "nodata": dataset.nodata,
-            "scales": [*(dataset.scales[index] for index in own), *[1.0] * spare],
-            "offsets": [*(dataset.offsets[index] for index in own), *[0.0] * spare],
-            "descriptions": [*(dataset.descriptions[index] for index in own), *[None] * spare],
-        }
-        return Cut(part, values, profile, tuple(colours), dataset.tags())
+        part = _part(dataset, site, margin_m)
+        return None if part is None else _cut(dataset, part, bands, file.shown)
+
+
+def cut_local(path: Path, site: Site, *, bands: tuple[int, ...], margin_m: float) -> Cut | None:
+    """Read the window of a site from a file on this machine, as `cut` does."""
+    with safe_open(path) as dataset:
+        part = _part(dataset, site, margin_m)
+        return None if part is None else _cut(dataset, part, bands, str(path))
+
+
+def _part(dataset: DatasetReader, site: Site, margin_m: float) -> Grid | None:
+    """Return the window with its spare pixels, as far as the file reaches; None where it does not reach the site."""
+    whole = grid_of(dataset)
+    near = window_of(whole, outline(site, margin_m))
+    rows, cols = near.shape
+    if clipped(near, whole) is None:
+        return None
+    return clipped(near.crop(-SPARE_PX, -SPARE_PX, (rows + 2 * SPARE_PX, cols + 2 * SPARE_PX)), whole)
+
+
+def _cut(dataset: DatasetReader, part: Grid, bands: tuple[int, ...], name: str) -> Cut:
+    alpha = [index + 1 for index, kind in enumerate(dataset.colorinterp) if kind == ColorInterp.alpha]
+    indexes = _indexes(dataset, bands, alpha)
+    if part.shape[0] * part.shape[1] * len(indexes) > MOST_VALUES:
+        raise BadRaster(f"{name}: the site needs {part.shape} pixels of it; draw a smaller site")
+    row, col = offset_of(part, grid_of(dataset))
+    window = Window(col, row, part.shape[1], part.shape[0])
+    values = dataset.read(indexes, window=window)
+    colours = [dataset.colorinterp[index - 1] for index in indexes]
+    if not alpha and MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
+        mask = dataset.read_masks(1, window=window)
+        values = np.concatenate([values, (mask != 0).astype(values.dtype)[None]])
+        colours.append(ColorInterp.alpha)
+    if values.shape[1:] != part.shape:
+        raise BadRaster(f"{name}: gave {values.shape[1:]} pixels where {part.shape} were asked")
+    own = [index - 1 for index in indexes]
+    spare = len(values) - len(own)
+    profile = {
+        "nodata": dataset.nodata,
+        "scales": [*(dataset.scales[index] for index in own), *[1.0] * spare],
+        "offsets": [*(dataset.offsets[index] for index in own), *[0.0] * spare],
+        "descriptions": [*(dataset.descriptions[index] for index in own), *[None] * spare],
+    }
+    return Cut(part, values, profile, tuple(colours), dataset.tags())
 
 
 def write(piece: Cut, path: Path, *, tags: Mapping[str, str]) -> Path:

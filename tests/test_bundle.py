@@ -1,0 +1,557 @@
+"""Bundles: a finding put together here is reproduced elsewhere; what was changed, or is hostile, is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from cli_material import DAYS, picture, write_aoi, write_scene, write_series
+from server_material import serving, write_served
+
+from rail_watch import aoi, imagery
+from rail_watch.cli.main import run
+from rail_watch.errors import BadInput
+from rail_watch.evidence import crate
+from rail_watch.evidence.container import Member, pack, unpack
+from rail_watch.evidence.enclose import enclose, enclosed
+from rail_watch.evidence.item import from_item, to_item
+from rail_watch.evidence.verify import Verification, verify
+from rail_watch.imagery.scene import Asset, Band, SceneRef
+
+EPOCH = "1697950800"
+
+
+@dataclass(frozen=True)
+class Made:
+    folder: Path
+    observation: str
+    zip: Path
+    bare: Path
+    """The same without pixels."""
+
+
+def outcome(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"SOURCE_DATE_EPOCH": EPOCH, "OMP_NUM_THREADS": "1"} | variables
+    command = [sys.executable, "-m", "rail_watch", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A home that watches a small yard, one run done, and the train of its archive bundled twice."""
+    folder = tmp_path_factory.mktemp("bundle")
+    write_aoi(folder / "small.geojson")
+    write_series(folder / "imagery")
+    named = ["--aoi", "small.geojson", "--source", "imagery"]
+    steps = [["site", "add", "small-yard", *named], ["run", "--due"]]
+    for step in steps:
+        done = outcome(folder, "--home", "home", *step)
+        assert done.returncode == 0, done.stderr
+    (answer,) = (folder / "home" / "reports" / "small-yard").glob("*/detections.json")
+    features = json.loads(answer.read_text(encoding="utf-8"))["observations"]["features"]
+    name = next(one["id"] for one in features if one["properties"]["kind"] == "train")
+    for out, more in (("a.zip", []), ("bare.zip", ["--without-pixels"])):
+        done = outcome(folder, "--home", "home", "bundle", name, "--out", out, *more)
+        assert done.returncode == 0, done.stderr
+    return Made(folder, name, folder / "a.zip", folder / "bare.zip")
+
+
+@pytest.fixture
+def loose(made: Made, tmp_path: Path) -> Path:
+    """The bundle's files in a folder."""
+    folder = tmp_path / "loose"
+    folder.mkdir()
+    unpack(made.zip, folder)
+    return folder
+
+
+def packed(folder: Path, out: Path, *, listed: bool = True) -> Path:
+    """Pack a folder, its digests made right as a forger would."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    if listed:
+        document = json.loads(files[crate.CRATE].read_text(encoding="utf-8"))
+        for one in document["@graph"]:
+            if one["@id"] in files and "sha256" in one:
+                one["sha256"] = crate.sha256(files[one["@id"]])
+        files[crate.CRATE].write_text(json.dumps(document), encoding="utf-8")
+        digests = {name: crate.sha256(path) for name, path in files.items() if name != crate.MANIFEST}
+        files[crate.MANIFEST].write_text(crate.manifest_text(digests), encoding="utf-8")
+    return pack(files, out)
+
+
+def edited(path: Path, change: Callable[[Any], Any]) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(change(document) or document), encoding="utf-8")
+
+
+# ---- what is whole ------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_reproduced_in_a_fresh_process_and_folder_without_its_source(made: Made, tmp_path: Path) -> None:
+    shutil.copy(made.zip, tmp_path / "elsewhere.zip")
+    before = sorted(tmp_path.rglob("*"))
+    done = outcome(tmp_path, "verify", "elsewhere.zip")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "reproduced"), done.stderr
+    assert made.observation in done.stdout and sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_same_input_gives_the_same_bytes_from_the_document_and_from_the_archive(made: Made) -> None:
+    (answer,) = (made.folder / "home" / "reports" / "small-yard").glob("*/detections.json")
+    named = ["--from", str(answer), "--aoi", "small.geojson", "--source", "imagery"]
+    done = outcome(made.folder, "bundle", made.observation, "--out", "b.zip", *named)
+    assert done.returncode == 0, done.stderr
+    assert (made.folder / "b.zip").read_bytes() == made.zip.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_last_detect_is_where_an_observation_is_looked_for_first(made: Made, tmp_path: Path) -> None:
+    named = ["--aoi", str(made.folder / "small.geojson"), "--source", str(made.folder / "imagery")]
+    done = outcome(tmp_path, "detect", "--jobs", "1", *named)
+    assert done.returncode == 0, done.stderr
+    done = outcome(tmp_path, "bundle", made.observation, "--out", "c.zip", *named)
+    assert done.returncode == 0, done.stderr
+    found = verify(tmp_path / "c.zip")
+    assert (found.verdict, found.observation, found.not_checked) == ("reproduced", made.observation, ())
+
+
+def test_other_programs_read_the_zip_and_the_list_of_digests(made: Made) -> None:
+    with zipfile.ZipFile(made.zip) as file:
+        assert file.testzip() is None
+        lines = file.read(crate.MANIFEST).decode().splitlines()
+        for digest, name in (line.split("  ") for line in lines):
+            assert hashlib.sha256(file.read(name)).hexdigest() == digest
+        assert {name for name in file.namelist() if name != crate.MANIFEST} == {line[66:] for line in lines}
+
+
+def test_the_crate_describes_every_file_and_the_run(made: Made, loose: Path) -> None:
+    document = json.loads((loose / crate.CRATE).read_text(encoding="utf-8"))
+    entities = {one["@id"]: one for one in document["@graph"]}
+    assert entities[crate.CRATE]["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
+    root = entities["./"]
+    assert {"name", "description", "datePublished", "license"} <= set(root)
+    files = {path.relative_to(loose).as_posix() for path in loose.rglob("*") if path.is_file()}
+    parts = {one["@id"] for one in root["hasPart"]}
+    assert parts == files - {crate.CRATE, crate.MANIFEST}
+    named = [one["@id"] for key in ("instrument", "object", "result") for one in entities["#run"][key]]
+    assert set(named) <= set(entities) and entities["#rail-watch"]["softwareVersion"]
+
+
+def test_items_are_valid_stac_and_name_no_folder_of_this_machine(made: Made, loose: Path) -> None:
+    pystac = pytest.importorskip("pystac")
+    for path in sorted((loose / "items").iterdir()):
+        item = pystac.Item.from_file(str(path))
+        item.stac_extensions = []  # their schemas are on the network
+        item.validate()
+        assert all((path.parent / one.href).is_file() for one in item.assets.values())
+    assert str(made.folder).encode() not in made.zip.read_bytes()
+
+
+def test_without_pixels_it_says_what_could_be_checked(made: Made, loose: Path) -> None:
+    done = outcome(made.folder, "verify", "bare.zip", "--format", "json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["verdict"]) == (3, "not replayed"), done.stderr
+    assert "6 files of pixels were left out" in answer["not_checked"][0] and answer["checked"]
+    assert made.bare.stat().st_size < made.zip.stat().st_size
+    with zipfile.ZipFile(made.bare) as file:
+        left = json.loads(file.read(crate.HEAD))["left_out"]
+        assert not [name for name in file.namelist() if name.endswith(".tif")]
+    assert left == {name: crate.sha256(loose / name) for name in left} and len(left) == 6
+
+
+# ---- what was changed ---------------------------------------------------------------------------------------------
+
+
+def test_one_changed_byte_in_any_member_is_found_and_named(made: Made, tmp_path: Path) -> None:
+    whole = bytearray(made.zip.read_bytes())
+    with zipfile.ZipFile(made.zip) as file:
+        members = file.infolist()
+    for info in members:
+        start = info.header_offset + 30 + len(info.filename)
+        for at in {start, start + info.file_size // 2, start + info.file_size - 1}:
+            whole[at] ^= 1
+            (tmp_path / "x.zip").write_bytes(whole)
+            whole[at] ^= 1
+            found = verify(tmp_path / "x.zip")
+            assert found.verdict == "differs" and len(found.damaged) == 1
+            assert found.damaged[0].startswith(f"{info.filename}: changed")
+
+
+@pytest.mark.slow
+def test_one_changed_byte_between_the_members_is_found(made: Made, tmp_path: Path) -> None:
+    whole = bytearray(made.bare.read_bytes())
+    with zipfile.ZipFile(made.bare) as file:
+        heads = [(one.header_offset, 30 + len(one.filename)) for one in file.infolist()]
+        table = file.start_dir
+    places = [at for start, size in heads for at in range(start, start + size)] + list(range(table, len(whole)))
+    for at in places:
+        whole[at] ^= 0x20
+        (tmp_path / "x.zip").write_bytes(whole)
+        whole[at] ^= 0x20
+        with pytest.raises(BadInput) as caught:
+            verify(tmp_path / "x.zip")
+        assert "\n" not in str(caught.value) and "x.zip" in str(caught.value)
+
+
+def test_a_file_replaced_added_or_taken_away_is_named(loose: Path, tmp_path: Path) -> None:
+    (loose / "pictures" / "more.txt").write_text("more", encoding="utf-8")
+    picture = next((loose / "pictures").glob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"x")
+    next((loose / "items").iterdir()).unlink()
+    told = verify(packed(loose, tmp_path / "x.zip", listed=False)).damaged
+    assert [line.split(": ")[1].split(",")[0] for line in told] == ["missing", "is in no list of digests", "changed"]
+    assert picture.name in told[2]
+
+
+def test_a_forged_record_differs_although_its_digests_are_right(loose: Path, tmp_path: Path) -> None:
+    def longer(document: Any) -> None:
+        for feature in document["observations" if "observations" in document else "features"]["features"]:
+            feature["properties"]["railcars"] = 40
+
+    edited(loose / crate.RECORD, longer)
+    edited(loose / crate.FINDING, lambda d: longer({"observations": d}) or d)
+    found = verify(packed(loose, tmp_path / "x.zip"))
+    assert found.verdict == "differs"
+    (wrong,) = [one for one in found.differences if not one.slight]
+    assert wrong.what.endswith("railcars") and (wrong.recorded, wrong.replayed != 40) == (40, True)
+
+
+def test_a_forged_look_at_another_scene_of_the_series_differs(loose: Path, tmp_path: Path) -> None:
+    edited(loose / crate.RECORD, lambda record: record["scenes"][1]["tracks"][0].update(state="occupied"))
+    (wrong,) = verify(packed(loose, tmp_path / "x.zip")).differences
+    assert wrong.what == "scene 20231005_023000_small: tracks 1: state"
+
+
+def test_absurd_values_with_right_digests_give_one_line(
+    loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(loose / crate.RECORD, lambda record: record["scenes"][1].update(id={}))
+    (tmp_path / "in").mkdir()
+    assert "cannot be judged" in refused(packed(loose, tmp_path / "in" / "x.zip"), capsys)
+
+
+def test_forged_pixels_differ_although_their_files_digests_are_right(loose: Path, tmp_path: Path) -> None:
+    first, last = sorted((loose / "pixels").glob("*/*.tif"))[0:6:5]
+    first.write_bytes(last.read_bytes())
+    found = verify(packed(loose, tmp_path / "x.zip"))
+    assert found.verdict == "differs"
+    assert any(one.what == "pixels of 20231001_023000_small" for one in found.differences)
+
+
+def test_a_scene_left_out_is_named(loose: Path, tmp_path: Path) -> None:
+    edited(loose / crate.HEAD, lambda head: head["scenes"].pop(0) and None)
+    found = verify(packed(loose, tmp_path / "x.zip"))
+    assert any(one.what == "scene 20231001_023000_small" and one.replayed is None for one in found.differences)
+
+
+def test_another_version_of_the_software_is_said_and_the_finding_compared(loose: Path, tmp_path: Path) -> None:
+    edited(loose / crate.RECORD, lambda document: document["software"].update({"rail-watch": "0.0.1"}))
+    found = verify(packed(loose, tmp_path / "x.zip"))
+    assert found.verdict == "reproduced"
+    assert found.notes[0].startswith("judged with rail-watch 0.0.1; replayed with rail-watch ")
+
+
+# ---- what is hostile ----------------------------------------------------------------------------------------------
+
+
+def refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which the program refuses a file."""
+    before = {one for one in path.parent.parent.rglob("*")}
+    assert run(["verify", str(path)]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1 and "Traceback" not in told.err
+    assert {one for one in path.parent.parent.rglob("*")} == before
+    return told.err
+
+
+def foreign(path: Path, members: list[tuple[str, bytes, dict[str, Any]]]) -> Path:
+    """Write a zip file as another program would."""
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data, attributes in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o100644 << 16
+            for key, value in attributes.items():
+                setattr(info, key, value)
+            file.writestr(info, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "word"),
+    [
+        ("../out.txt", {}, "no plain relative path"),
+        ("a/../../out.txt", {}, "no plain relative path"),
+        ("/tmp/out.txt", {}, "no plain relative path"),
+        ("C:\\out.txt", {}, "no plain relative path"),
+        ("a\nb.txt", {}, "no plain relative path"),
+        (".hidden", {}, "no plain relative path"),
+        ("folder/", {}, "no plain relative path"),
+        ("ü.txt", {}, "no plain relative path"),
+        ("link", {"external_attr": 0o120777 << 16}, "a link"),
+        ("device", {"external_attr": 0o060644 << 16}, "a link"),
+        ("bomb.json", {"compress_type": zipfile.ZIP_DEFLATED}, "compressed"),
+    ],
+)
+def test_hostile_members_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, attributes: dict[str, Any], word: str
+) -> None:
+    file = foreign(tmp_path / "in" / "x.zip", [(name, b"0" * 1_000_000, attributes)])
+    assert word in refused(file, capsys)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("names", [("a.txt", "a.txt"), ("a.txt", "A.txt")])
+def test_a_name_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str]) -> None:
+    rows = [Member(name, 0, 0, 30 * number + 5 * number) for number, name in enumerate(names)]
+    table = b"".join(one.central() for one in rows)
+    start = rows[-1].end
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 2, 2, len(table), start, 0)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.zip").write_bytes(b"".join(one.local() for one in rows) + table + end)
+    assert "twice" in refused(tmp_path / "in" / "x.zip", capsys)
+
+
+def test_files_that_overlap_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = Member("a.txt", 10, 0, 0)
+    rows = [one, replace(one, name="b.txt")]
+    table = b"".join(row.central() for row in rows)
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 2, 2, len(table), one.end, 0)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.zip").write_bytes(one.local() + b"0" * 10 + table + end)
+    assert "overlap" in refused(tmp_path / "in" / "x.zip", capsys)
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "not a bundle"),
+        (b"not a zip at all, but long enough to be one", "not a bundle"),
+        (struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 65535, 65535, 0, 0, 0), "claims 65535 files"),
+        (struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 4000, 4000, 0, 0, 0), "ends too early"),
+        (struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, 2**32 - 1, 2**32 - 1, 0), "not where it must be"),
+        (struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0, 0, 0, 0, 0), "it has no manifest-sha256.txt"),
+    ],
+)
+def test_what_is_no_bundle_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, word: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.zip").write_bytes(data)
+    assert word in refused(tmp_path / "in" / "x.zip", capsys)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    assert "no such file" in refused(tmp_path / "in" / "none.zip", capsys)
+    assert "not a regular file" in refused(tmp_path / "in", capsys)
+
+
+@pytest.mark.parametrize("name", crate.NEEDED)
+def test_missing_documents_are_named(
+    loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (loose / name).unlink()
+    (tmp_path / "in").mkdir()
+    assert f"has no {name}" in refused(packed(loose, tmp_path / "in" / "x.zip", listed=False), capsys)
+
+
+def _in_scene(**changes: Any) -> Callable[[Any], Any]:
+    return lambda item: item["rail_watch:reading"].update(changes)
+
+
+def _in_asset(**changes: Any) -> Callable[[Any], Any]:
+    return lambda item: item["assets"]["00"].update(changes)
+
+
+def _in_band(**changes: Any) -> Callable[[Any], Any]:
+    return lambda item: item["assets"]["00"]["rail_watch:reading"]["bands"][0].update(changes)
+
+
+ITEM = "items/000-20231001_023000_small-t0.json"
+WRONG: list[tuple[str, Callable[[Any], Any]]] = [
+    (crate.CRATE, lambda _: [1]),
+    (crate.HEAD, lambda _: [1]),
+    (crate.HEAD, lambda head: head.update(schema="other")),
+    (crate.HEAD, lambda head: head.update(observation=5)),
+    (crate.HEAD, lambda head: head.update(scenes=3)),
+    (crate.HEAD, lambda head: head.update(scenes=[{"item": "../../../etc/passwd", "tiles": []}])),
+    (crate.HEAD, lambda head: head.update(scenes=[{"item": {}, "tiles": []}])),
+    (crate.HEAD, lambda head: head.update(left_out=7)),
+    (crate.HEAD, lambda head: head.pop("site_names") and None),
+    (crate.RECORD, lambda _: 5),
+    (crate.RECORD, lambda record: record.update(observations=[])),
+    (crate.RECORD, lambda record: record.update(parameters={"false_alarm_rate": "1", "datetime": [None, None]})),
+    (crate.RECORD, lambda record: record.update(parameters={"false_alarm_rate": 0.01, "datetime": ["x", {}]})),
+    (crate.RECORD, lambda record: record["scenes"][0].update(sha256=[1])),
+    (crate.AREA, lambda _: {"type": "FeatureCollection"}),
+    (ITEM, lambda _: 3),
+    (ITEM, lambda item: item.update(id="../x")),
+    (ITEM, lambda item: item.update(geometry={"type": "Polygon"})),
+    (ITEM, lambda item: item.update(assets=None)),
+    (ITEM, lambda item: item["properties"].update(datetime=5)),
+    (ITEM, _in_scene(gsd_m="x")),
+    (ITEM, _in_scene(properties=None)),
+    (ITEM, _in_asset(href="/etc/passwd")),
+    (ITEM, _in_asset(href="../../outside.tif")),
+    (ITEM, _in_asset(href="https://example.org/a.tif")),
+    (ITEM, _in_asset(href="/vsicurl/https://example.org/a.tif")),
+    (ITEM, _in_asset(href="../bundle.json")),
+    (ITEM, _in_asset(href="../pixels/none.tif")),
+    (ITEM, _in_band(index="1")),
+    (ITEM, _in_band(index=-1)),
+    (ITEM, _in_band(rule="none")),
+    (ITEM, _in_band(scale=None)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_documents_of_the_wrong_kind_give_one_line(
+    loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    name, change = WRONG[number]
+    edited(loose / name, change)
+    (tmp_path / "in").mkdir()
+    if name == crate.CRATE:
+        told = _refused_crate(loose, tmp_path, capsys)
+    else:
+        told = refused(packed(loose, tmp_path / "in" / "x.zip"), capsys)
+    assert "/rail-watch-" not in told  # the temporary folder
+
+
+def _refused_crate(loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    lines = (loose / crate.MANIFEST).read_text(encoding="utf-8").splitlines()
+    digests = {line[66:]: line[:64] for line in lines} | {crate.CRATE: crate.sha256(loose / crate.CRATE)}
+    (loose / crate.MANIFEST).write_text(crate.manifest_text(digests), encoding="utf-8")
+    return refused(packed(loose, tmp_path / "in" / "x.zip", listed=False), capsys)
+
+
+def test_windows_that_claim_too_much_are_refused_before_they_are_read(
+    loose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rail_watch.evidence.enclose.MOST_VALUES", 1000)
+    (tmp_path / "in").mkdir()
+    assert "million values" in refused(packed(loose, tmp_path / "in" / "x.zip"), capsys)
+
+
+# ---- putting together ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["0123456789abcdef", "--out", "x.zip"], "no such observation"),
+        (["0123456789abcdef", "--out", "x.zip", "--from", "none.json"], "no such file"),
+        (["0123456789abcdef", "--out", "x.zip", "--from", "imagery/20231001_023000_small.tif"], "not UTF-8 text"),
+        (["0123456789abcdef", "--out", "x.zip", "--from", "other.json"], "not a shipped area; say with --aoi"),
+        (["ID", "--out", "none/x.zip"], "no folder none"),
+        (["ID", "--out", "x.zip", "--aoi", "tumangang"], "not the area's version that was judged"),
+        (["ID", "--out", "x.zip", "--source", "other"], "does not hold scene 20231005_023000_small"),
+        (["ID", "--out", "x.zip", "--source", "changed"], "the source has changed since"),
+    ],
+)
+def test_what_cannot_be_bundled_gives_one_line(made: Made, arguments: list[str], word: str) -> None:
+    for name in ("other", "changed"):
+        if not (made.folder / name).exists():
+            shutil.copytree(made.folder / "imagery", made.folder / name)
+    (made.folder / "other.json").write_text('{"aoi": "small-yard"}', encoding="utf-8")
+    (made.folder / "other" / "20231005_023000_small.tif").unlink(missing_ok=True)
+    shutil.copy(
+        made.folder / "imagery" / "20231001_023000_small.tif", made.folder / "changed/20231005_023000_small.tif"
+    )
+    named = [made.observation if one == "ID" else one for one in arguments]
+    done = outcome(made.folder, "--home", "home", "bundle", *named)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert word in done.stderr and not (made.folder / "x.zip").exists()
+
+
+def test_the_document_of_a_verification_is_json(made: Made) -> None:
+    found = Verification("differs", None, None, damaged=("a: missing",))
+    assert json.loads(json.dumps(found.document()))["damaged"] == ["a: missing"]
+
+
+@pytest.mark.slow
+def test_scenes_from_a_server_are_enclosed_from_the_cache_without_the_server(tmp_path: Path) -> None:
+    write_aoi(tmp_path / "small.geojson")
+    (tmp_path / "served").mkdir()
+    with serving(write_served(tmp_path / "served"), tmp_path / "log") as server:
+        source = server.at("api/plain")
+        detect = ["detect", "--jobs", "1", "--datetime", "2023-10", "--source", source, "--aoi", "small.geojson"]
+        done = outcome(tmp_path, *detect, RAIL_WATCH_CACHE=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stderr
+    (feature,) = json.loads((tmp_path / "out/small-yard/detections.json").read_text())["observations"]["features"]
+    named = ["--out", "x.zip", "--aoi", "small.geojson", "--source", source, "--offline"]
+    done = outcome(tmp_path, "bundle", feature["id"], *named, RAIL_WATCH_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert verify(tmp_path / "x.zip").verdict == "reproduced"
+    assert b"-01.tif" in (tmp_path / "x.zip").read_bytes()  # the quality layer
+
+
+TILE = SceneRef(
+    id="a-1",
+    when=datetime(2023, 10, 1, 2, 30, 0, 250000, tzinfo=UTC),
+    platform="test-sat",
+    gsd_m=0.7,
+    assets=(
+        Asset("x/y", "0.tif", (Band("red", 1, 1e-4, -0.1, math.nan, True, "baseline"), Band("nir", 2, nodata=0.0))),
+        Asset("scl", "1.tif", quality="scl"),
+    ),
+    footprint=shapely.box(130.123456789012, 42, 130.2, 42.1),
+    sun_azimuth_deg=150.123456789,
+    licence="CC-BY-4.0",
+    properties={"s2:processing_baseline": "05.09", "list": [1, 2.5, None, {"a": True}]},
+)
+
+
+def test_a_scene_comes_back_from_its_item_as_it_was(tmp_path: Path) -> None:
+    ref = replace(TILE, assets=tuple(replace(one, href=str(tmp_path / one.href)) for one in TILE.assets))
+    hrefs = {one.href: f"./{Path(one.href).name}" for one in ref.assets}
+    origin = replace(ref, assets=tuple(replace(one, href="https://example.org/a.tif?sig=secret") for one in ref.assets))
+    text = json.dumps(to_item(ref, hrefs, origin), allow_nan=False)
+    assert "secret" not in text and str(tmp_path) not in text
+    back = from_item(json.loads(text), name="item", folder=tmp_path, root=tmp_path)
+    assert math.isnan(back.assets[0].bands[0].nodata or 0.0)
+    assert repr(back) == repr(ref)
+    bare = replace(ref, footprint=None, platform=None, gsd_m=None, licence=None, properties={})
+    assert repr(from_item(to_item(bare, hrefs, bare), name="item", folder=tmp_path, root=tmp_path)) == repr(bare)
+
+
+def test_tiles_of_one_overpass_are_enclosed_and_read_together(tmp_path: Path) -> None:
+    """The west half of a scene in one tile, the east half in another: read from the bundle as from the source."""
+    site = aoi.read(write_aoi(tmp_path / "small.geojson"))
+    write_scene(tmp_path / "whole.tif", picture(DAYS[0]))
+    halves = []
+    for name, part in (("west", slice(0, 120)), ("east", slice(110, None))):
+        data = picture(DAYS[0])
+        keep = np.zeros(data.shape[2], dtype=bool)
+        keep[part] = True
+        data[:, :, ~keep] = 0
+        write_scene(tmp_path / f"{name}.tif", data)
+        bands = tuple(Band(band, index) for index, band in enumerate(("blue", "green", "red", "nir"), 1))
+        halves.append(replace(TILE, id=name, gsd_m=3.0, assets=(Asset("data", str(tmp_path / f"{name}.tif"), bands),)))
+    ref = replace(halves[0], tiles=(halves[1],))
+    (tmp_path / "root").mkdir()
+    (kept,) = enclose([ref], site, tmp_path / "root")
+    assert len(kept.tiles) == 1
+    (back,) = enclosed([kept], tmp_path / "root")
+    there, here = (imagery.read(one, site, margin_m=60.0) for one in (ref, back))
+    assert isinstance(there, imagery.Scene) and isinstance(here, imagery.Scene)
+    assert "east/data" in there.digests and there.digests == here.digests and there.grid.shape == here.grid.shape
+    np.testing.assert_array_equal(there.pixels, here.pixels)
+    np.testing.assert_array_equal(there.quality, here.quality)
