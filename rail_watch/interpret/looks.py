@@ -60,11 +60,20 @@ class Looks:
     reason: list[list[str | None]]
     """[strip][scene] why not everything was seen."""
 
+    def taken(self, k: int, t: int, rate: float) -> bool:
+        """Whether strip k at scene t counts as occupied.
+
+        Empty track shows as much less often than the rate asked for, and what is shown speaks more for a train than
+        against one.
+        """
+        return bool(self.p_value[k, t] < rate and np.nanmax(self.statistic[:, k, t]) > 0)
+
     def threshold(self, k: int, t: int, rate: float) -> float:
         """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""
         parts = int(np.isfinite(self.statistic[:, k, t]).sum())
         raw = float(np.exp(-self.known.final.threshold(rate, 1.0)))
-        return self.laws[t][0].threshold(1 - (1 - raw) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
+        needed = self.laws[t][0].threshold(1 - (1 - raw) ** (1 / max(parts, 1)), float(self.metres[:, k, t].sum()))
+        return max(needed, 0.0)
 
 
 def _reason(yard: Yard, k: int, t: int) -> str | None:

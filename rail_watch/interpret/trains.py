@@ -80,14 +80,14 @@ def _segment_p(yard: Yard, looks: Looks, k: int, t: int, run: tuple[int, int]) -
 
 
 def trains_of(yard: Yard, looks: Looks, models: Sequence[SceneModel | None], *, false_alarm_rate: float) -> list[Train]:
-    """Return every train that an empty track would show less often than the rate asked for.
+    """Return every train on tracks that count as occupied at the rate asked for.
 
     Where a track's look passes and no stretch of it does alone, its strongest window is the train.
     """
     found = []
     for k in range(len(yard.strips)):
         for t, model in enumerate(models):
-            if model is None or not looks.p_value[k, t] < false_alarm_rate:
+            if model is None or not looks.taken(k, t, false_alarm_rate):
                 continue
             for run, p in _runs(yard, looks, k, t, false_alarm_rate):
                 found.append(_train(yard, model, (k, t), run, p))
