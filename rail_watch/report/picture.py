@@ -44,7 +44,7 @@ def shown(
     rows, cols, _ = pixels.shape
     width = min(cols, WIDEST)
     height = max(round(rows * width / cols), 1)
-    small = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    small = Image.fromarray(pixels).resize((width, height), Image.Resampling.HAMMING)
     stream = io.BytesIO()
     small.save(stream, "WEBP", quality=QUALITY, method=EFFORT)
     places = tuple((left / cols, top / rows, right / cols, bottom / rows) for left, top, right, bottom in panels)
