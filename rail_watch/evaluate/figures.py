@@ -111,16 +111,21 @@ def same_train_auc(scores: Scores) -> Reading:
 
 
 def limit_ratio(scores: Scores) -> Reading:
-    """Measured length of 90 % detection over the stated one.
-
-    Detection probability is fitted as a logistic of the logarithm of length over stated limit; the ratio at which
-    it reaches 0.9 should be 1.
-    """
+    """Measured length of 90 % detection over the stated one; it should be 1."""
     cases = [c for s in scores for c in s.sightings if c.shortest_m and c.length_m > 0]
-    if len(cases) < 20 or len({c.found for c in cases}) < 2:
-        return None, len(cases)
-    x = np.log([c.length_m / float(c.shortest_m or 1) for c in cases])
-    y = np.array([c.found for c in cases], dtype=float)
+    ratios = np.array([c.length_m / float(c.shortest_m or 1) for c in cases])
+    return sure_ratio(ratios, np.array([c.found for c in cases], dtype=bool)), len(cases)
+
+
+def sure_ratio(ratios: NDArray[np.float64], found: NDArray[np.bool_]) -> float | None:
+    """Ratio of true length to stated limit at which nine of ten trains are found.
+
+    Detection probability is fitted as a logistic of the ratio's logarithm; None where there are fewer than 20 trains,
+    or all or none of them were found.
+    """
+    if len(ratios) < 20 or found.all() or not found.any():
+        return None
+    x, y = np.log(ratios), found.astype(float)
 
     def loss(at: NDArray[np.float64]) -> float:
         # A weak prior on the slope keeps separable samples finite.
@@ -128,7 +133,7 @@ def limit_ratio(scores: Scores) -> Reading:
         return float(np.logaddexp(0, -z)[y > 0].sum() + np.logaddexp(0, z)[y == 0].sum() + (at[1] - 1) ** 2 / 2)
 
     centre, slope = optimize.minimize(loss, np.array([0.0, 1.0]), method="Nelder-Mead").x
-    return float(np.exp(centre + np.log(9) / np.exp(slope))), len(cases)
+    return float(np.exp(centre + np.log(9) / np.exp(slope)))
 
 
 MEASURES: Mapping[str, tuple[str, Callable[[Scores], Reading]]] = {

@@ -10,9 +10,9 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from rail_watch.errors import BadInput
+from rail_watch.evaluate.figures import sure_ratio
 from rail_watch.evaluate.score import SHOWN
 from rail_watch.evaluate.standards import standards_for
 from rail_watch.evaluate.truth import TrueTrain
@@ -149,18 +149,9 @@ def _tails(errors: Iterable[Sequence[float]]) -> tuple[Array, Array]:
 
 
 def limit_factor(cases: Sequence[Case]) -> float:
-    """Multiple of the stated limit at which 90 % of true trains are found, by a logistic of its logarithm."""
-    if len(cases) < FEWEST or len({case.found for case in cases}) < 2:
-        return 1.0
-    x = np.log([case.length_m / case.limit_m for case in cases])
-    y = np.array([case.found for case in cases], dtype=float)
-
-    def loss(at: Array) -> float:
-        z = (x - at[0]) * np.exp(at[1])
-        return float(np.logaddexp(0, -z)[y > 0].sum() + np.logaddexp(0, z)[y == 0].sum() + (at[1] - 1) ** 2 / 2)
-
-    centre, slope = optimize.minimize(loss, np.array([0.0, 1.0]), method="Nelder-Mead").x
-    return float(np.exp(centre + np.log(9) / np.exp(slope)))
+    """Multiple of the stated limit at which 90 % of true trains are shown; 1 where that cannot be told."""
+    ratios = np.array([case.length_m / case.limit_m for case in cases])
+    return sure_ratio(ratios, np.array([case.found for case in cases], dtype=bool)) or 1.0
 
 
 def sizes_table(name: str, errors: SizeErrors, *, trains: int) -> str:
