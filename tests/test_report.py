@@ -17,6 +17,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Detections
 from rail_watch.prepare.stack import Stack
 from rail_watch.report import write_reports
+from rail_watch.report.caption import pair_caption
 from tests import report_material as material
 from tests.report_material import Look, Train
 
@@ -94,6 +95,21 @@ def test_captions_say_what_is_seen_and_what_cannot_be_told(written: list[Path]) 
     assert "could not be seen and may hide more" in text
     assert "Compared with the previous clear look of the same sensor, on 29 Nov 2022" in text
     assert "Painted for a test" in text
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [(True, "their number follows from the length"), (False, "how many there are cannot be determined")],
+)
+def test_of_cars_that_cannot_be_told_apart_a_number_is_explained_only_where_one_is_given(
+    counted: bool, words: str
+) -> None:
+    site = material.yard()
+    run = material.detections_of([Look(START, (Train(3, -60, 8),), sensor="coarse")], site, gsd={"coarse": 10.0})
+    (train,) = run.observations
+    seen = train if counted else replace(train, railcars=None, railcars_95=None)
+    text = pair_caption(site, (run.scenes[0], None), [seen], number=1, hidden=0.0).text()
+    assert f"Single railcars cannot be told apart at 10 m; {words}." in text
 
 
 def test_what_has_gone_is_told(written: list[Path]) -> None:

@@ -286,9 +286,9 @@ def _cannot(site: Site, record: SceneRecord, seen: Sequence[Observation], hidden
             "What the railcars carry, where they came from and where they go cannot be determined from this image."
         )
         if record.gsd_m > 1.2:
-            told.append(
-                f"Single railcars cannot be told apart at {record.gsd_m:.2g} m; their number follows from the length."
-            )
+            counted = any(one.railcars is not None for one in seen if one.change != "departed")
+            number = "their number follows from the length" if counted else "how many there are cannot be determined"
+            told.append(f"Single railcars cannot be told apart at {record.gsd_m:.2g} m; {number}.")
         if any(len(one.tracks) > 1 for one in seen):
             told.append("Which of the neighbouring tracks a train stands on cannot be told where several are named.")
     if "cargo" in kinds:
