@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bundle_material
 import postgres_material
 import pytest
 from hypothesis import HealthCheck, settings
@@ -97,3 +98,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real imagery beside the checkout (../shared/data); set RAIL_WATCH_SHARED_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> bundle_material.Made:
+    """A home that watches a small yard, one run done, and the train of its archive bundled twice."""
+    return bundle_material.make(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def loose(made: bundle_material.Made, tmp_path: Path) -> Path:
+    """The files of that bundle, to be changed."""
+    return bundle_material.unpacked(made, tmp_path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rail_watch.cli.console import Bar, plain, talk_of, verbosity_options
-from rail_watch.cli.options import check_folder, false_alarm_rate_option, stamp
+from rail_watch.cli.options import check_folder, false_alarm_rate_option, stamp, table_or_json_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,14 +33,7 @@ SCHEMA = "rail-watch/evaluation/1"
     "May be given more than once.",
 )
 @false_alarm_rate_option
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(("table", "json")),
-    default="table",
-    show_default=True,
-    help="What goes to standard output.",
-)
+@table_or_json_option()
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

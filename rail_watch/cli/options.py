@@ -1,4 +1,4 @@
-"""What commands have in common: the rate of false alarms, the time stamped on an answer, the folder it goes to."""
+"""What commands have in common: the rate of false alarms, the form of output, the time stamped, the folder."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def false_alarm_rate_option(command: Command) -> Command:
         show_default=True,
         help="False alarms you can bear, per track and scene.",
     )(command)
+
+
+def table_or_json_option(words: str = "What goes to standard output.") -> Callable[[Command], Command]:
+    """Give a command the option --format with the choices table and json; `words`: its help."""
+    return click.option(
+        "--format", "style", type=click.Choice(("table", "json")), default="table", show_default=True, help=words
+    )
 
 
 def stamp() -> datetime:

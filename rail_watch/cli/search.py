@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rail_watch.cli.console import note, plain, verbosity_options
-from rail_watch.cli.options import source_of, stamp
+from rail_watch.cli.options import source_of, stamp, table_or_json_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,14 +32,7 @@ HEAD = ("time (UTC)", "sensor", "GSD m", "covered", "clear", "off-nadir", "sun",
 @click.option("--items", metavar="FILE|-", help="In place of --source: a STAC ItemCollection.")
 @click.option("--datetime", "interval", metavar="INTERVAL", help="ISO 8601 interval.  [default: the last 30 days]")
 @click.option("--sensor", metavar="WORD", help="Only scenes whose platform, constellation or instrument has this word.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(("table", "json")),
-    default="table",
-    show_default=True,
-    help="What goes to standard output.",
-)
+@table_or_json_option()
 @click.option("--next", "upcoming", is_flag=True, help="List the overpasses of the next 16 days too.")
 @click.option("--clear/--no-clear", default=True, help="Read the quality layers over the site (a request or two each).")
 @click.option("--offline", is_flag=True, help="Never use the network: what the cache holds.")

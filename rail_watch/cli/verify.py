@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rail_watch.cli.console import plain, verbosity_options
+from rail_watch.cli.options import table_or_json_option
 
 if TYPE_CHECKING:
     from rail_watch.evidence.verify import Verification
@@ -18,14 +19,7 @@ STATUS = {"reproduced": 0, "differs": 1, "not replayed": 3}
 
 @click.command(name="verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(("table", "json")),
-    default="table",
-    show_default=True,
-    help="What goes to standard output: lines to read, or one document.",
-)
+@table_or_json_option("What goes to standard output: lines to read, or one document.")
 @verbosity_options
 @click.pass_context
 def command(ctx: click.Context, file: Path, style: str) -> None:
