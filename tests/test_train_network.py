@@ -284,13 +284,13 @@ def test_learning_without_pytorch_says_what_to_install(
 
 def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: list[Row]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
-    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, by_track, learn
+    from scripts.train_network.trains.learn import AlongTrack, Course, Plan, as_package, by_track, learn
 
     told: list[str] = []
-    plan = Plan((1, 2), crop=48, epochs=1, tells_cars=True)
+    plan = Plan((1, 2), crop=48, epochs=1, gsd_m=0.5, tells_cars=True)
     tracks = by_track(rows, [0] * len(rows))
     assert tracks == by_hand(rows)
-    first, again = (learn(tracks, tracks, plan, iterations=3, seed=5, progress=told.append) for _ in range(2))
+    first, again = (learn(tracks, tracks, plan, Course(3, seed=5), progress=told.append) for _ in range(2))
     assert np.array_equal(first.read, again.read) and np.array_equal(first.along[1], again.along[1])
     assert len(told) == 2 and told[0].startswith("3/3 loss ")
     net = AlongTrack(rows[0].sections.shape[1], plan).eval()
@@ -307,9 +307,46 @@ def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:
 
     torch.manual_seed(0)
     batch = torch.from_numpy(np.stack([row.sections[:60].T.astype(np.float32) for row in rows[:6]]))
-    out, turned = disturbed(batch.clone(), np.random.default_rng(0), scenes=3, texture=0.5)
+    cars = torch.from_numpy(np.stack([row.occupied[:60] > 0 for row in rows[:6]]).astype(np.int64))
+    out, turned = disturbed(batch.clone(), cars, np.random.default_rng(0), scenes=3, texture=0.5, gsd_m=3.0)
     assert out.shape == batch.shape and torch.isfinite(out).all() and turned.shape == (6,)
     assert torch.equal(Shown.of(batch).joined(), batch)
     assert turned.reshape(2, 3).all(1).equal(turned.reshape(2, 3).any(1))  # all scenes of a track, or none
     unseen = Shown.of(out).section[:, CHANNEL["seen"]] == 0
     assert not Shown.of(out).section[:, CHANNEL["change"]][unseen].any()
+
+
+def test_cars_are_painted_anew_where_they_stand_and_nowhere_else(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
+    from scripts.train_network.trains import augment
+
+    monkeypatch.setattr(augment, "REPAINTED", 1.0)
+    row = next(row for row in rows if (row.occupied > 0).sum() > 20)
+    batch = torch.from_numpy(row.sections.T.astype(np.float32))[None]
+    cars = torch.from_numpy((row.occupied > 0).astype(np.int64))[None]
+    shown = augment.Shown.of(batch.clone())
+    augment._repaint(shown, cars, np.random.default_rng(1), gsd_m=3.0)
+    moved = (shown.section - augment.Shown.of(batch).section).abs()[0]
+    change = moved[augment.CHANNEL["change"]]
+    assert change[:, cars[0] > 0].max() > 0.2
+    assert change[:, cars[0] == 0].max() == 0
+    assert change[:4].max() < 1e-3 and change[-4:].max() < 1e-3  # ten metres and more beside the track
+
+
+def test_learning_goes_on_from_weights_that_are_there(rows: list[Row]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
+    from scripts.train_network.trains.learn import AlongTrack, Plan, as_package, begun_from
+
+    plan = Plan((1, 2), crop=48, epochs=1, gsd_m=0.5, tells_cars=True)
+    first = as_package(AlongTrack(rows[0].sections.shape[1], plan))
+    sections = np.stack([rows[0].sections.astype(np.float32)])
+    again = as_package(begun_from(first, plan))
+    assert np.array_equal(apply_network(again, sections), apply_network(first, sections))
+    longer = as_package(begun_from(first, replace(plan, dilation=(1, 2, 4))))
+    assert longer.dilation == (1, 2, 4)
+    assert np.abs(apply_network(longer, sections) - apply_network(first, sections)).max() < 2
+    with pytest.raises(BadInput, match="cannot begin"):
+        begun_from(first, replace(plan, dilation=(1, 4)))
+    assert torch.is_grad_enabled()

@@ -71,8 +71,8 @@ def learn(options: argparse.Namespace) -> None:
         import torch
     except ModuleNotFoundError:
         raise BadInput(NO_TORCH) from None
-    from scripts.train_network.trains.files import write_network
-    from scripts.train_network.trains.learn import PLANS, by_track, iterations_for
+    from scripts.train_network.trains.files import read_network, write_network
+    from scripts.train_network.trains.learn import PLANS, Course, by_track, iterations_for
     from scripts.train_network.trains.learn import learn as learn_one
     from scripts.train_network.trains.sections import read_sections
 
@@ -93,8 +93,7 @@ def learn(options: argparse.Namespace) -> None:
             tracks,
             held,
             plan,
-            iterations=iterations,
-            seed=options.seed,
+            Course(iterations, options.seed, read_network(options.begin / f"{name}.npz") if options.begin else None),
             progress=lambda line, name=name: say(f"{name}: {line}"),
         )
         file = _weights(options) / f"{name}.npz"
@@ -209,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("--scenes", type=int, help="scenes per series (default: the renderer's own choice)")
         if name == "learn":
             own.add_argument("--epochs", type=float, help="default: by class")
+            own.add_argument("--begin", type=Path, help="folder of weights to begin with (default: random ones)")
             own.add_argument("--seed", type=int, default=0, help="of weights and crops (default: %(default)s)")
             own.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4))
         if name in ("learn", "measure", "car-learn"):

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rail_watch.interpret.sections import CHANNELS, SCALARS
+from rail_watch.interpret.shadows import HALF_WIDTH_M, coverage
+from rail_watch.interpret.strips import offsets_m
 
 CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
 SCALAR = {name: i for i, name in enumerate(SCALARS)}
@@ -22,6 +24,11 @@ CHANGES = ("change", "change in NIR", "change in hue")
 LOOKS = ("contrast", "NIR", "hue")
 ACROSS, ALONG = (1, 3, 5, 9), (1, 3, 7, 15, 31)
 """Samples over which texture is smooth."""
+SUN = ("reach of shadows", "shear of shadows", "sun")
+REPAINTED, PAINT, FADED = 0.35, 0.7, (0.3, 1.1)
+"""Share of looks whose cars are painted anew, the spread of their new light, and how much of the old contrast stays."""
+SUNLESS = 0.15
+"""Share of looks whose sun is withheld."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,20 @@ class Shown:
             self.section[which, CHANNEL[name]] = 0
 
 
-def disturbed(batch: Tensor, rng: np.random.Generator, *, scenes: int, texture: float) -> tuple[Tensor, Tensor]:
+def disturbed(
+    batch: Tensor, cars: Tensor, rng: np.random.Generator, *, scenes: int, texture: float, gsd_m: float
+) -> tuple[Tensor, Tensor]:
     """(N, F, S) disturbed sections, and (N,) which of them were turned end to end: their labels must be too.
 
     Parameters
     ----------
     batch : `scenes` of each track, one after the other.
+    cars : (N, S) a number for each car at its steps, 0 where none stands.
     texture : the strongest still texture laid over a picture.
+    gsd_m : of the class: how far a car's light is spread.
     """
     shown = Shown.of(batch, scenes)
+    _repaint(shown, cars, rng, gsd_m=gsd_m)
     _forget_bands(shown)
     _jitter(shown)
     _texture(shown, rng, texture)
@@ -76,6 +88,7 @@ def disturbed(batch: Tensor, rng: np.random.Generator, *, scenes: int, texture: 
     shown.blank(LOOKS, _some_tracks(shown, 0.1))
     shown.blank(("unrest",), _some_tracks(shown, 0.1))
     _occlude(shown, rng)
+    _withhold_sun(shown)
     return _turn(shown)
 
 
@@ -99,6 +112,39 @@ def _forget_bands(shown: Shown) -> None:
         which = _some_tracks(shown, share)
         shown.blank((f"change in {band}", band), which)
         shown.whole[which, SCALAR[scalar]] = 0
+
+
+def _repaint(shown: Shown, cars: Tensor, rng: np.random.Generator, *, gsd_m: float) -> None:
+    """Cars of any colour: darker than the ballast, brighter, and just as it is."""
+    offsets = offsets_m(gsd_m)
+    for i in np.flatnonzero(_some(shown, REPAINTED).numpy() & (cars > 0).any(1).numpy()).tolist():
+        # The cars stand where the picture shows them, a little off the line perhaps.
+        here = cars[i] > 0
+        seen = shown.section[i, CHANNEL["change"]][:, here].abs().mean(1).numpy()
+        bodies = [coverage(offsets - off, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=0.5 * gsd_m) for off in (-2, -1, 0, 1, 2)]
+        body = torch.from_numpy(max(bodies, key=lambda body: float(body @ seen)))[:, None] * here
+        kept = float(rng.uniform(*FADED))
+        paint = rng.normal(rng.normal(-0.2, PAINT), 0.5 * PAINT, int(cars[i].max()) + 1).astype(np.float32)
+        light = torch.from_numpy(paint)[cars[i].long()]
+        for change, look in zip(CHANGES, LOOKS, strict=True):
+            new = light if change == "change" else torch.zeros_like(light)
+            old = shown.section[i, CHANNEL[change]]
+            difference = body * (new - (1 - kept) * old) * shown.seen[i]
+            shown.section[i, CHANNEL[change]] += difference
+            shown.section[i, CHANNEL[look]] += difference
+        noise = torch.exp(shown.whole[i, SCALAR["noise"]] - 2.5)
+        changed = torch.asinh(shown.section[i, CHANNEL["change"]] / (3 * noise)) / 2
+        part = CHANNEL["change in noise"]
+        shown.section[i, part] = torch.where(body > 0.02, changed * shown.seen[i], shown.section[i, part])
+
+
+def _withhold_sun(shown: Shown) -> None:
+    """Looks of which nobody says where the sun stood: shadows may fall to either side."""
+    which = _some(shown, SUNLESS)
+    for name in SUN:
+        shown.whole[which, SCALAR[name]] = 0
+    mirrored = which & _some(shown, 0.5)
+    shown.section[mirrored] = shown.section[mirrored].flip(2)
 
 
 def _jitter(shown: Shown) -> None:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rail_watch.errors import BadInput
 from rail_watch.interpret.network import Network
+from scripts.train_network.seeds import GSD_M
 from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.sections import Row
 
@@ -23,6 +25,8 @@ BATCH = 28
 SCENES = (2, 3, 4, 5, 7, 9, 14)
 """How many scenes of a track are shown together, disturbed alike in what belongs to the place."""
 RATE, LARGEST_RATE, DECAY, DROPOUT = 2e-3, 3e-3, 3e-3, 0.1
+GENTLE = 0.4
+"""Share of the rates at which weights are taught that have been taught before."""
 RARE = -2.0
 """Log odds with which learning begins: most steps are neither a train nor a gap."""
 OTHER = 0.5
@@ -45,15 +49,17 @@ class Plan:
     crop: int
     """Steps of track shown at once."""
     epochs: float
+    gsd_m: float
+    """Of the class."""
     texture: float = 0.5
     """Strongest still texture laid over a picture: where pixels are as wide as a track less of it is left."""
     tells_cars: bool = False
 
 
 PLANS = {
-    "fine": Plan((1, 2, 4, 8, 16), 384, 8, tells_cars=True),
-    "middle": Plan((1, 2, 4, 8), 192, 6),
-    "coarse": Plan((1, 2, 4, 8), 96, 9, texture=0.25),
+    "fine": Plan((1, 2, 4, 8, 16, 32), 384, 8, GSD_M["fine"], tells_cars=True),
+    "middle": Plan((1, 2, 4, 8, 16), 192, 6, GSD_M["middle"]),
+    "coarse": Plan((1, 2, 4, 8), 96, 9, GSD_M["coarse"], texture=0.25),
 }
 
 
@@ -76,6 +82,30 @@ class AlongTrack(nn.Module):
         for layer in self.along:
             values = values + functional.relu(layer(values))
         return self.say(functional.dropout(values, DROPOUT, self.training))
+
+
+def begun_from(network: Network, plan: Plan) -> AlongTrack:
+    """Return a net that says what these weights say; layers the plan has beyond them begin as good as silent.
+
+    Raises
+    ------
+    BadInput
+        The weights are of another shape.
+    """
+    net = AlongTrack(len(network.read), plan)
+    here = len(network.dilation)
+    if network.dilation != plan.dilation[:here] or network.read.shape[1] != HIDDEN:
+        raise BadInput(f"weights with layers {network.dilation} cannot begin a network with layers {plan.dilation}")
+    parts = [(net.read, network.read[None], network.read_bias), (net.say, network.say[None], network.say_bias)]
+    parts += zip(net.along[:here], network.along, network.along_bias, strict=True)
+    with torch.no_grad():
+        for layer, weights, bias in parts:
+            layer.weight.copy_(torch.from_numpy(weights.transpose(2, 1, 0).copy()))
+            layer.bias.copy_(torch.from_numpy(bias.copy()))
+        for layer in net.along[here:]:
+            layer.weight.mul_(0.1)
+            layer.bias.zero_()
+    return net
 
 
 def as_package(net: AlongTrack) -> Network:
@@ -167,13 +197,24 @@ def _batch(tracks: Sequence[Sequence[Row]], share: NDArray[np.float64], plan: Pl
     return _tensors(parts), scenes
 
 
+@dataclass(frozen=True)
+class Course:
+    """One learning."""
+
+    iterations: int
+    """Batches shown."""
+    seed: int
+    """Of weights, crops and disturbances."""
+    start: Network | None = None
+    """Weights to begin with; random ones where not given."""
+
+
 def learn(
     tracks: Sequence[Sequence[Row]],
     held_out: Sequence[Sequence[Row]],
     plan: Plan,
+    course: Course,
     *,
-    iterations: int,
-    seed: int,
     progress: Callable[[str], None],
 ) -> Network:
     """Learn from rows; the same rows, seed, threads and version of PyTorch give the same weights.
@@ -181,16 +222,19 @@ def learn(
     Parameters
     ----------
     tracks, held_out : rows by track, from `by_track`: what is learnt from, and what progress is told on.
-    iterations : batches shown.
     progress : called with a line now and then.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(course.seed)
     torch.use_deterministic_algorithms(True)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(course.seed)
+    start, iterations = course.start, course.iterations
     share = _weights(tracks, plan)
-    net = AlongTrack(tracks[0][0].sections.shape[1], plan)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LARGEST_RATE, total_steps=iterations, pct_start=0.15)
+    net = AlongTrack(tracks[0][0].sections.shape[1], plan) if start is None else begun_from(start, plan)
+    gentle = 1.0 if start is None else GENTLE
+    optimiser = torch.optim.AdamW(net.parameters(), lr=gentle * RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, gentle * LARGEST_RATE, total_steps=iterations, pct_start=0.15
+    )
     check = [rows for rows in held_out if rows[0].round]
     check = check[:: max(1, len(check) // CHECKED_ON)]
     begin, running = time.monotonic(), 0.0
@@ -205,10 +249,19 @@ def learn(
     return as_package(net)
 
 
+def cars_of(occupied: Tensor, gaps: Tensor | None, rng: np.random.Generator) -> Tensor:
+    """(N, S) a number for each car; where gaps cannot be told trains are cut anywhere, every ten steps or so."""
+    cuts = gaps > 0 if gaps is not None else torch.from_numpy(rng.random(occupied.shape) < 0.1)
+    number = 1 + torch.cumsum(cuts, dim=1)
+    body = occupied > 0 if gaps is None else (occupied > 0) & ~cuts
+    return torch.where(body, number, 0)
+
+
 def _step(net: AlongTrack, batch: Batch, plan: Plan, rng: np.random.Generator) -> float:
     """Find the gradient of one batch; returns its loss."""
     (sections, occupied, other), scenes = batch
-    sections, turned = disturbed(sections, rng, scenes=scenes, texture=plan.texture)
+    cars = cars_of(occupied, other if plan.tells_cars else None, rng)
+    sections, turned = disturbed(sections, cars, rng, scenes=scenes, texture=plan.texture, gsd_m=plan.gsd_m)
     occupied[turned], other[turned] = occupied[turned].flip(-1), other[turned].flip(-1)
     odds = net(sections)
     loss = loss_of(odds, occupied, other, tells_cars=plan.tells_cars)
