@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +43,7 @@ def unrest(yard: Yard, models: Sequence[SceneModel | None], k: int) -> Array:
     """(S, O) logarithm of how much a sample's brightness usually differs from the baseline over the series."""
     strip = yard.strips[k]
     changes = [
-        np.where(
-            yard.usable[k][t],
-            parts_of(_change(_lit(strip.pixels[t], model), yard.baseline[k], model), yard.bands)[0],
-            np.nan,
-        )
+        np.where(yard.usable[k][t], change_of(strip.pixels[t], yard.baseline[k], model, yard.bands), np.nan)
         for t, model in enumerate(models)
         if model is not None
     ]
@@ -75,6 +71,11 @@ def _change(lit: Array, baseline: Array, model: SceneModel) -> Array:
     return lit - _lit(gain * baseline + offset, model)
 
 
+def change_of(pixels: Array, baseline: Array, model: SceneModel, bands: Sequence[str]) -> Array:
+    """(S, O) logarithm of a scene's brightness over what empty track would show. pixels, baseline: (B, S, O)."""
+    return parts_of(_change(_lit(pixels, model), baseline, model), bands)[0]
+
+
 def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, bands: Sequence[str]) -> Array:
     """(S, F) what the network is shown of a stretch of track at one scene. pixels: (B, S, O)."""
     level = np.log(model.level)[:, None, None].astype(np.float32)
@@ -91,12 +92,14 @@ def describe(pixels: Array, ground: Ground, model: SceneModel, *, sun: Sun, band
     return np.asarray(np.nan_to_num(np.concatenate([section, whole], axis=1)), dtype=np.float32)
 
 
-def sections_of(yard: Yard, models: Sequence[SceneModel | None], k: int) -> list[Array]:
-    """[scene] (S, F) sections of strip k at every scene with a model."""
+def sections_of(
+    yard: Yard, models: Sequence[SceneModel | None], k: int, *, only: Collection[int] | None = None
+) -> list[Array]:
+    """[scene] (S, F) sections of strip k at every scene with a model, or at some of them only."""
     restless, others = unrest(yard, models, k), others_near(yard.near[k], yard.strips[k].where.shape[:2])
     sections = []
     for t, model in enumerate(models):
-        if model is not None:
+        if model is not None and (only is None or t in only):
             ground = ground_of(yard, k, t, restless, others)
             sections.append(describe(yard.strips[k].pixels[t], ground, model, sun=yard.suns[k][t], bands=yard.bands))
     return sections

@@ -24,6 +24,7 @@ from rail_watch.interpret.looks import REASONS, Looks, judge
 from rail_watch.interpret.motion import Motion
 from rail_watch.interpret.radar import RadarFindings, activity_of
 from rail_watch.interpret.rounds import solve
+from rail_watch.interpret.shadows import SunState
 from rail_watch.interpret.strips import FINE_GSD_M, Strip, make_strips
 from rail_watch.interpret.trains import Train, trains_of
 from rail_watch.interpret.yard import make_yard
@@ -56,6 +57,8 @@ class Findings:
     """What radar says of the yard as a whole; of single tracks it says nothing."""
     motions: tuple[Motion | None, ...] = ()
     """How each of `trains` moves; None where the sensor's bands cannot tell."""
+    sun_states: tuple[SunState, ...] = ()
+    """(T,) what the picture says of the sun that was stated; empty where nothing was asked."""
     kinds: tuple[tuple[CarKind, ...], ...] = ()
     """Of each of `trains`, of each of its cars; empty where cars cannot be told apart."""
 
@@ -92,10 +95,13 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     trains: list[Train] = []
     motions: tuple[Motion | None, ...] = ()
     kinds: tuple[tuple[CarKind, ...], ...] = ()
+    suns: tuple[SunState, ...] = ()
     shortest = np.full((len(strips), len(stack.scenes)), np.nan)
     if strips:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
+        suns = tuple(yard.sun_states)
+        stack = _with_suns(stack, suns)
         looks = judge(yard, models, controls_of(stack, site, radiometry))
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         motions = motions_of(yard, models, stack.scenes, trains)
@@ -118,6 +124,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
         trains=tuple(trains),
         motions=motions,
         kinds=kinds,
+        sun_states=suns,
         limits_m=shortest,
         aprons=tuple(aprons),
         patches=tuple(patches),
@@ -143,6 +150,15 @@ def interpret_radar(stack: Stack, site: Site, *, false_alarm_rate: float) -> Fin
         hidden_by=tuple(look.reason for look in radar.looks),
         radar=radar,
     )
+
+
+def _with_suns(stack: Stack, states: Sequence[SunState]) -> Stack:
+    """Return the stack with no sun where the trains contradict the one that was stated: nothing is measured by it."""
+    scenes = [
+        ref if state == SunState.UNDISPUTED else replace(ref, sun_azimuth_deg=0.0, sun_elevation_deg=0.0)
+        for ref, state in zip(stack.scenes, states, strict=True)
+    ]
+    return replace(stack, scenes=tuple(scenes))
 
 
 def _with_cover(stack: Stack, change: ChangeMap) -> Stack:

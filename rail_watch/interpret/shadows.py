@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,17 @@ HALF_WIDTH_M = 1.55
 """Half the width of a railcar (2.8 to 3.3 m)."""
 LONGEST_SHADOW_M = 18.0
 """Shadows are followed this far across; beyond it other things stand in the way."""
+
+
+class SunState(Enum):
+    """What the picture says of the sun that was stated."""
+
+    UNDISPUTED = "undisputed"
+    """Borne out, or nothing to see it by."""
+    SHADOWLESS = "shadowless"
+    """Trains throw none of the shadows they should."""
+    ELSEWHERE = "elsewhere"
+    """Shadows fall to another side."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from rail_watch.interpret.shadows import (
     LONGEST_SHADOW_M,
     TALL_M,
     Sun,
+    SunState,
     mean_heading,
     sun_on_track,
     sun_over,
@@ -70,6 +71,8 @@ class Yard:
     near: list[list[Neighbour]]
     suns: list[list[Sun]]
     """[strip][scene]"""
+    sun_states: list[SunState]
+    """[scene] what the picture says of the sun that was stated."""
     usable: list[Mask]
     """(T, S, O) can be judged."""
     radiometry: Radiometry
@@ -116,6 +119,7 @@ def make_yard(stack: Stack, site: Site, strips: Sequence[Strip], radiometry: Rad
         strips=strips,
         near=[neighbours(strips, k) for k in range(len(strips))],
         suns=suns,
+        sun_states=[SunState.UNDISPUTED] * times,
         usable=usable,
         radiometry=radiometry,
         empty=[e.astype(np.float32) for e in empty],

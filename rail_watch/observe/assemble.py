@@ -21,7 +21,7 @@ from rail_watch.interpret.findings import Findings
 from rail_watch.interpret.kinds import UNTOLD
 from rail_watch.interpret.looks import LEAST_VISIBLE
 from rail_watch.interpret.radar import in_words, track_reason
-from rail_watch.interpret.shadows import sun_over
+from rail_watch.interpret.shadows import SunState, sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
 from rail_watch.observe.moving import movement_of
@@ -30,6 +30,10 @@ from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
+SUN_NOTES = {
+    SunState.ELSEWHERE: "shadows do not fall where the sun stated throws them; their side was taken from the picture",
+    SunState.SHADOWLESS: "trains throw no shadow where the sun stated should throw one; the sun was not used",
+}
 CLEARLY_EMPTY = 0.3
 """A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
 
@@ -139,6 +143,13 @@ def skipped_scene(ref: SceneRef, site: Site, *, sensor: str, reason: str) -> Sce
     )
 
 
+def _sun_note(findings: Findings, t: int) -> tuple[str, ...]:
+    """Say where the picture contradicts the sun that was stated."""
+    if not findings.sun_states or findings.sun_states[t] not in SUN_NOTES:
+        return ()
+    return (SUN_NOTES[findings.sun_states[t]],)
+
+
 def scene_record(judged: Judged, site: Site, t: int, *, baseline: bool) -> SceneRecord:
     """Record of one scene of a stack."""
     stack, scene = judged.stack, judged.scenes[t]
@@ -171,7 +182,7 @@ def scene_record(judged: Judged, site: Site, t: int, *, baseline: bool) -> Scene
         tracks=looks,
         aprons=apron_looks(judged.findings.aprons, t),
         digests=scene.digests,
-        notes=scene.notes,
+        notes=(*scene.notes, *_sun_note(judged.findings, t)),
         activity=None if radar is None else in_words(radar.looks[t]),
     )
 
