@@ -55,10 +55,13 @@ def settle_suns(yard: Yard, models: Sequence[SceneModel | None]) -> None:
         for t in doubted:
             suns[t] = NO_SUN
     update_trains(yard, models, only=doubted)
-    for t in doubted:
-        state, measured = measured_sun(yard, judged[t], t, stated[t][0])
-        yard.sun_states[t] = state
-        for k, sun in enumerate(stated[t][1] if state == SunState.UNDISPUTED else measured):
+    found = {t: measured_sun(yard, judged[t], t, stated[t][0]) for t in doubted}
+    # Light may be too soft for shadows; only where another look's sun is wrong is that held against the sun.
+    wrong = any(state == SunState.ELSEWHERE for state, _ in found.values())
+    for t, (state, measured) in found.items():
+        believed = state == SunState.UNDISPUTED or not wrong
+        yard.sun_states[t] = SunState.UNDISPUTED if believed else state
+        for k, sun in enumerate(stated[t][1] if believed else measured):
             yard.suns[k][t] = sun
     update_trains(yard, models, only=doubted)
 

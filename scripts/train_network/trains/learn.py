@@ -19,7 +19,9 @@ from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.sections import Row
 
 TAPS = 5
-HIDDEN = 48
+HIDDEN = 64
+SILENT = 0.1
+"""Share of their first weights that layers and units begin with beside those that have been taught before."""
 BATCH = 28
 """Looks shown at once: `SCENES` at most of each of several tracks."""
 SCENES = (2, 3, 4, 5, 7, 9, 14)
@@ -85,7 +87,7 @@ class AlongTrack(nn.Module):
 
 
 def begun_from(network: Network, plan: Plan) -> AlongTrack:
-    """Return a net that says what these weights say; layers the plan has beyond them begin as good as silent.
+    """Return a net that says what these weights say; what the plan has beyond them begins as good as silent.
 
     Raises
     ------
@@ -93,18 +95,20 @@ def begun_from(network: Network, plan: Plan) -> AlongTrack:
         The weights are of another shape.
     """
     net = AlongTrack(len(network.read), plan)
-    here = len(network.dilation)
-    if network.dilation != plan.dilation[:here] or network.read.shape[1] != HIDDEN:
+    here, width = len(network.dilation), network.read.shape[1]
+    if network.dilation != plan.dilation[:here] or width > HIDDEN:
         raise BadInput(f"weights with layers {network.dilation} cannot begin a network with layers {plan.dilation}")
     parts = [(net.read, network.read[None], network.read_bias), (net.say, network.say[None], network.say_bias)]
     parts += zip(net.along[:here], network.along, network.along_bias, strict=True)
     with torch.no_grad():
-        for layer, weights, bias in parts:
-            layer.weight.copy_(torch.from_numpy(weights.transpose(2, 1, 0).copy()))
-            layer.bias.copy_(torch.from_numpy(bias.copy()))
-        for layer in net.along[here:]:
-            layer.weight.mul_(0.1)
+        for layer in net.along:
+            layer.weight.mul_(SILENT)
             layer.bias.zero_()
+        net.say.weight.mul_(SILENT)
+        for layer, weights, bias in parts:
+            known = torch.from_numpy(weights.transpose(2, 1, 0).copy())
+            layer.weight[: known.shape[0], : known.shape[1]] = known
+            layer.bias[: len(bias)] = torch.from_numpy(bias.copy())
     return net
 
 
