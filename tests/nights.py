@@ -98,7 +98,10 @@ def one_night(
 
 
 def killed_night(rng: random.Random, longest_s: float, work: Callable[[], None]) -> int:
-    """Do a night in processes of their own until one was not killed; return how many were."""
+    """Do a night in processes of their own until one was not killed; return how many were.
+
+    Each may live a little longer than the one before: on a machine that has grown busy none would ever come to its end.
+    """
     kills = 0
     while True:
         child = os.fork()
@@ -109,7 +112,7 @@ def killed_night(rng: random.Random, longest_s: float, work: Callable[[], None])
                 os.write(2, f"{type(fault).__name__}: {fault}\n".encode())
                 os._exit(1)
             os._exit(0)
-        deadline = time.monotonic() + rng.uniform(0, longest_s)
+        deadline = time.monotonic() + rng.uniform(0, longest_s * (1 + kills / 10))
         while time.monotonic() < deadline:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
