@@ -99,7 +99,12 @@ class PostgresEngine:
         """Begin a transaction; writers wait for one another as in SQLite."""
         self.connection.execute("BEGIN")
         self._inside = True
-        self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK + 1,))
+        try:
+            self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK + 1,))
+        except BaseException:
+            # Else the transaction that failed stays open, and all that is asked later fails with it.
+            self.rollback()
+            raise
 
     def commit(self) -> None:
         """End the transaction."""
