@@ -28,9 +28,9 @@ TESTS = Path(__file__).resolve().parent
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="made with what Linux has")
 
 
-def driven(*arguments: object) -> dict[str, object]:
+def driven(*arguments: object, script: str = "nights.py") -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, str(TESTS / "nights.py"), *map(str, arguments)],
+        [sys.executable, str(TESTS / script), *map(str, arguments)],
         capture_output=True, check=False, text=True, timeout=300, cwd=TESTS,
         env=os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
     )  # fmt: skip
@@ -46,6 +46,17 @@ def test_thirty_kills_leave_no_trace(tmp_path: Path) -> None:
     assert int(str(found["kills"])) >= 30 and found["same_archive"] and found["same_files"], found
     assert found["lost"] == 0 and found["drafts"] == 0, found
     # At least once: a kill between sending and marking, and nothing else, sends twice.
+    assert int(str(found["doubled"])) <= int(str(found["kills"])), found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes of its own making")
+def test_kills_of_the_real_detector_over_the_sample_leave_no_trace(tmp_path: Path) -> None:
+    # The first three evenings of the story; `benchmarks/nights.py kills 300 sample` lives through all of it.
+    found = driven(tmp_path, 6, 1, 3, script="sample_nights.py")
+    assert int(str(found["kills"])) >= 6, found
+    assert found["same_archive"] and found["same_files"] and found["same_cache"] and int(str(found["windows"])) > 0
+    assert (found["lost"], found["drafts"]) == (0, 0), found
     assert int(str(found["doubled"])) <= int(str(found["kills"])), found
 
 
