@@ -1,11 +1,13 @@
-"""A mail server, run as a process of its own: `python mail_server.py FOLDER [PORT]` prints its port.
+"""A mail server, run as a process of its own: `python mail_server.py FOLDER [PORT [CERTIFICATE]]` prints its port.
 
-Who it speaks to must log in as `watch` with the password `planted`. Each mail it takes is a file in FOLDER.
+Who it speaks to must log in as `watch` with the password `planted`. Each mail it takes is a file in FOLDER. With a
+certificate (and its key, in one file) it speaks in clear only until STARTTLS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 import warnings
 from pathlib import Path
@@ -31,9 +33,15 @@ def known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: An
     return AuthResult(success=good, handled=False)
 
 
-async def serve(folder: Path, port: int) -> None:
+async def serve(folder: Path, port: int, certificate: str | None) -> None:
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
     def session() -> SMTP:
-        return SMTP(Box(folder), authenticator=known, auth_required=True, auth_require_tls=False)
+        asked = {"auth_required": True, "auth_require_tls": context is not None}
+        return SMTP(Box(folder), authenticator=known, tls_context=context, **asked)
 
     server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -42,4 +50,5 @@ async def serve(folder: Path, port: int) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # that a log-in without TLS is no good idea, which on loopback it may be
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 0))
+    given = [*sys.argv[2:], *("0", "")[len(sys.argv) - 2 :]]
+    asyncio.run(serve(Path(sys.argv[1]), int(given[0]), given[1] or None))

@@ -68,10 +68,12 @@ def test_a_season_of_nights_misses_and_doubles_nothing(tmp_path: Path) -> None:
 
 
 def test_drafts_are_swept_up_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("alerts/.feed.atom.x", "reports/yard/r1/a.png.part", "reports/yard/r1/a.png", "reports/yard/r0/.old"):
+    drafts = ("alerts/.feed.atom.ab_12345", "reports/yard/r1/a.png.part")
+    for name in (*drafts, "reports/yard/r1/a.png", "reports/yard/r0/.old", "alerts/.htaccess", "alerts/feed.atom"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert sweep(tmp_path, "r1") == 2
+    assert (tmp_path / "alerts/.htaccess").exists() and (tmp_path / "alerts/feed.atom").exists()
     assert (tmp_path / "reports/yard/r1/a.png").exists() and (tmp_path / "reports/yard/r0/.old").exists()
 
 

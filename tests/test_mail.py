@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,10 +28,10 @@ TESTS = Path(__file__).resolve().parent
 
 
 @contextmanager
-def server(box: Path, port: int = 0) -> Iterator[int]:
+def server(box: Path, port: int = 0, certificate: Path | str = "") -> Iterator[int]:
     """Run a mail server until the block is left; its port."""
     box.mkdir(exist_ok=True)
-    command = [sys.executable, str(TESTS / "mail_server.py"), str(box), str(port)]
+    command = [sys.executable, str(TESTS / "mail_server.py"), str(box), str(port), str(certificate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -52,9 +53,9 @@ def unused_port() -> int:
         return port
 
 
-def mail(port: int) -> str:
+def mail(port: int, security: str = "none") -> str:
     return (
-        f'[channel.desk]\ntype = "mail"\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nuser = "watch"\n'
+        f'[channel.desk]\ntype = "mail"\nhost = "127.0.0.1"\nport = {port}\nsecurity = "{security}"\nuser = "watch"\n'
         'password_env = "KEY"\nfrom = "watch@example.org"\nto = ["desk@example.org", "chief@example.org"]\n'
     )
 
@@ -145,3 +146,21 @@ def test_a_wrong_password_is_one_line_that_does_not_tell_it(
     assert taken(tmp_path / "box") == []
     err = capsys.readouterr().err
     assert err == "rail-watch: desk: 127.0.0.1 did not take the mail (SMTPAuthenticationError); it is tried again\n"
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_gets_neither_mail_nor_password(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "made.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail.invalid"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made), "-out", str(tmp_path / "cert.pem")]
+    if shutil.which("openssl") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no openssl here that makes a certificate")
+    with made.open("a") as stream:
+        stream.write((tmp_path / "cert.pem").read_text())
+    with server(tmp_path / "box", 0, made) as port:
+        refused = sent(home, mail(port, "starttls"), evening(4))
+        assert refused.sent == 0 and "SSLCertVerificationError" in refused.faults[0]
+        assert taken(tmp_path / "box") == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert sent(home, mail(port, "starttls"), evening(5)).sent == 2

@@ -169,9 +169,11 @@ def test_a_server_that_is_not_there_and_its_password_untold(
     assert run(["--home", str(tmp_path), "status"]) == 1
     err = capsys.readouterr().err
     assert "postgresql://127.0.0.1/watch: the server cannot be reached" in err and "planted" not in err
-    monkeypatch.setenv("RAIL_WATCH_ARCHIVE", "postgresql://me:planted@h/watch?nonsense=1")
-    assert run(["--home", str(tmp_path), "status"]) == 2
-    assert "planted" not in capsys.readouterr().err
+    for wrong in ("postgresql://me:planted@h/watch?nonsense=1", "postgresql://me:planted%zz@h/watch"):
+        monkeypatch.setenv("RAIL_WATCH_ARCHIVE", wrong)
+        assert run(["--home", str(tmp_path), "status"]) == 2
+        err = capsys.readouterr().err
+        assert "planted" not in err and "not an address of a database" in err
 
 
 def test_an_address_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -194,7 +194,11 @@ def open_postgres(address: str, *, patience_s: float) -> Archive:
             prepare_threshold=None,
         )
     except psycopg.ProgrammingError as fault:
-        raise BadInput(f"{place}: not an address of a database ({' '.join(str(fault).split())[:100]})") from fault
+        # Nor here: of a password with a sign that must be encoded it repeats all.
+        raise BadInput(
+            f"{place}: not an address of a database; it is postgresql://USER:PASSWORD@HOST/DATABASE?OPTION=VALUE, with "
+            "every sign of the password that is no letter or digit written as %XX"
+        ) from fault
     except psycopg.OperationalError as fault:
         # Not what the driver says: it may repeat the address with its password.
         raise ArchiveFault(f"{place}: the server cannot be reached, or refuses; run again when it answers") from fault
