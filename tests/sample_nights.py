@@ -153,6 +153,8 @@ def sample(folder: Path, kills: int, seed: int, *, longest: int = 1000) -> dict[
         place = folder / f"story-{turn}"
         place.mkdir(parents=True)
         found = story(place, rng, kills - total["kills"], longest=longest)
+        # Long runs may be cut short: what is known by then is told.
+        print(json.dumps(found), file=sys.stderr, flush=True)
         total = {
             name: (value and total.get(name, True)) if isinstance(value, bool) else value + total.get(name, 0)
             for name, value in found.items()
