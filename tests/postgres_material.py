@@ -6,8 +6,10 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +54,32 @@ class Server:
 
     def stop(self, how: str = "fast") -> None:
         self._call("pg_ctl", "-D", self.folder / "data", "-w", "-m", how, "stop")
+
+    def ready(self) -> None:
+        """Wait until it takes connections again: when a backend was killed, it starts anew by itself."""
+        import psycopg
+
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                # Twice: it may not have noticed yet that one was killed.
+                self.execute("SELECT pg_sleep(0.2)")
+                return self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def kill_whole(self) -> None:
+        """Kill the server itself, and start it again over what it left."""
+        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        # Its backends see that it is gone, and end; until then the shared memory is in use.
+        for _ in range(200):
+            try:
+                return self.start()
+            except subprocess.CalledProcessError:
+                time.sleep(0.1)
+        raise RuntimeError("the server does not start again")
 
     def execute(self, sql: str) -> None:
         import psycopg

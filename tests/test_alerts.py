@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.server
 import json
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
@@ -25,6 +28,7 @@ from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
 from rail_watch.watch.channels import Mail, Webhook, channels_of, signature_of, text_of, title_of
 from rail_watch.watch.feed import ATOM, GEORSS, atom
+from rail_watch.watch.health import ping
 from rail_watch.watch.news import News
 from rail_watch.watch.night import Told
 from rail_watch.watch.outbox import ChannelFault, message_of, one_line, send_all, teller, wait_after, wanted
@@ -110,6 +114,41 @@ def test_a_kill_between_sending_and_marking_sends_the_same_key_again(yard: Yard)
 def test_a_digest_is_one_message(yard: Yard) -> None:
     home, box = watch(yard, evening(4), Rule(channels=("box",), digest=True)), Box()
     assert sent(home, box, evening(4)) == [["train-arrived", "train-departed"]]
+
+
+def test_a_digest_that_is_sent_again_is_the_same_message_whatever_came_since(yard: Yard) -> None:
+    rule = Rule(channels=("box",), digest=True)
+    home, box = watch(yard, evening(4), rule), Box()
+
+    class Killed(Box):
+        def send(self, messages: Sequence[Mapping[str, Any]], key: str) -> None:
+            box.send(messages, key)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_archive(archive_path(home)) as archive:
+        send_all(archive, {"box": Killed()}, evening(4))
+    yard.add(5, "oe")
+    yard.write()
+    watch(yard, evening(5), rule)
+    sent(home, box, evening(5))
+    assert [kinds for kinds, _ in box.got] == [["train-arrived", "train-departed"]] * 2 + [["train-arrived"]]
+    assert box.got[0] == box.got[1] and box.got[2][1] != box.got[0][1]
+
+
+def test_what_a_clock_gone_wrong_held_back_for_years_is_sent_when_it_is_right(yard: Yard) -> None:
+    home, box = watch(yard, evening(4)), Box(refuses=True)
+    sent(home, box, evening(4 + 3650))
+    box.refuses = False
+    assert sent(home, box, evening(4)) == [["train-arrived"], ["train-departed"]]
+
+
+def test_a_digest_has_the_picture_of_each_of_its_alerts_once(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG" + name.encode())
+    mail = Mail("127.0.0.1", 9, "none", None, None, "a@example.org", ("b@example.org",), tmp_path)
+    messages = [{**message(), "picture": name} for name in ("a.png", "b.png", "a.png", "gone.png", None)]
+    made = mail.message(messages, "key")
+    assert [part.get_filename() for part in made.iter_attachments()] == ["a.png", "b.png"]
 
 
 def test_quiet_hours_hold_messages_back(yard: Yard) -> None:
@@ -225,6 +264,40 @@ def test_the_feed_is_a_file_and_the_same_again(yard: Yard) -> None:
     assert (feed.parent / link.attrib["href"]).is_file()
 
 
+def test_a_feed_elsewhere_finds_the_pictures(yard: Yard, tmp_path: Path) -> None:
+    home = watch(yard, evening(4), Rule(channels=("far",)))
+    (home / "channels.toml").write_text(f'[channel.far]\ntype = "feed"\nfile = "{tmp_path}/www/a/feed.atom"\n')
+    with open_archive(archive_path(home)) as archive:
+        channels = channels_of(home, archive, clock=lambda: evening(4), environment={})
+        assert send_all(archive, channels, evening(4)).sent == 2
+    feed = tmp_path / "www" / "a" / "feed.atom"
+    links = [one.attrib["href"] for one in ElementTree.parse(feed).iter(f"{{{ATOM}}}link")]
+    assert len(links) == 2 and all((feed.parent / link).is_file() for link in links)
+
+
+@contextmanager
+def babbling() -> Iterator[str]:
+    """Something that answers, but not in HTTP."""
+
+    class Babble(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"what?\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Babble) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/planted"
+        thread.join()
+
+
+def test_what_answers_but_not_in_http_is_a_fault_like_any_other() -> None:
+    with babbling() as url, pytest.raises(ChannelFault, match=r"did not answer \(BadStatusLine\)"):
+        Webhook(url, None, lambda: day(0)).send([message()], "key")
+    with babbling() as url:
+        assert ping(url, failed=False) == "the ping address did not answer (BadStatusLine)"
+
+
 class _Hook(http.server.BaseHTTPRequestHandler):
     answers: list[int] = []  # noqa: RUF012 - one list for all requests
     got: list[tuple[dict[str, str], bytes]] = []  # noqa: RUF012
@@ -296,6 +369,22 @@ def test_apprise_sends_to_a_webhook(hook: str, tmp_path: Path) -> None:
     assert json.loads(_Hook.got[0][1])["title"] == "The yard: train arrived"
     with pytest.raises(ChannelFault, match="does not know"):
         Apprise("nonsense://x", tmp_path).send([message()], "key")
+
+
+def test_a_plugin_of_apprise_that_breaks_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def add(self, _url: str) -> bool:
+            return True
+
+        def notify(self, **_: object) -> bool:
+            raise TypeError("planted")
+
+    monkeypatch.setitem(sys.modules, "apprise", SimpleNamespace(Apprise=Broken))
+    from rail_watch.watch.channels import Apprise
+
+    with pytest.raises(ChannelFault, match=r"apprise failed \(TypeError\)") as fault:
+        Apprise("x://planted", tmp_path).send([message()], "key")
+    assert "planted" not in str(fault.value)
 
 
 def made_of(tmp_path: Path, text: str, **environment: str) -> dict[str, Any]:

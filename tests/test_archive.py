@@ -286,3 +286,14 @@ def test_what_two_products_share(name: str, acquisition: str) -> None:
 def test_the_home_is_named_or_the_data_folder(tmp_path: Path) -> None:
     assert default_home({"RAIL_WATCH_HOME": str(tmp_path)}) == tmp_path
     assert default_home({}).name == "rail-watch"
+
+
+def test_a_database_of_another_program_is_not_read_whatever_its_version(tmp_path: Path) -> None:
+    path = tmp_path / "archive.sqlite"
+    other = sqlite3.connect(path)
+    other.execute(f"PRAGMA user_version = {len(STEPS)}")
+    other.execute("CREATE TABLE notes (text TEXT)")
+    other.commit()
+    other.close()
+    with pytest.raises(BadInput, match="a database of another program"):
+        read_archive(path)

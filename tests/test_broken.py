@@ -28,9 +28,9 @@ TESTS = Path(__file__).resolve().parent
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="made with what Linux has")
 
 
-def driven(*arguments: object) -> dict[str, object]:
+def driven(*arguments: object, script: str = "nights.py") -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, str(TESTS / "nights.py"), *map(str, arguments)],
+        [sys.executable, str(TESTS / script), *map(str, arguments)],
         capture_output=True, check=False, text=True, timeout=300, cwd=TESTS,
         env=os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
     )  # fmt: skip
@@ -50,6 +50,17 @@ def test_thirty_kills_leave_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes of its own making")
+def test_kills_of_the_real_detector_over_the_sample_leave_no_trace(tmp_path: Path) -> None:
+    # The first three evenings of the story; `benchmarks/nights.py kills 300 sample` lives through all of it.
+    found = driven(tmp_path, 6, 1, 3, script="sample_nights.py")
+    assert int(str(found["kills"])) >= 6, found
+    assert found["same_archive"] and found["same_files"] and found["same_cache"] and int(str(found["windows"])) > 0
+    assert (found["lost"], found["drafts"]) == (0, 0), found
+    assert int(str(found["doubled"])) <= int(str(found["kills"])), found
+
+
+@pytest.mark.slow
 def test_a_season_of_nights_misses_and_doubles_nothing(tmp_path: Path) -> None:
     found = nights.year(tmp_path, yards=2, nights=60, seed=3)
     assert [found[name] for name in ("missed_checks", "missed_scenes", "doubled", "damage", "sent_twice")] == [0] * 5
@@ -57,10 +68,12 @@ def test_a_season_of_nights_misses_and_doubles_nothing(tmp_path: Path) -> None:
 
 
 def test_drafts_are_swept_up_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("alerts/.feed.atom.x", "reports/yard/r1/a.png.part", "reports/yard/r1/a.png", "reports/yard/r0/.old"):
+    drafts = ("alerts/.feed.atom.ab_12345", "reports/yard/r1/a.png.part")
+    for name in (*drafts, "reports/yard/r1/a.png", "reports/yard/r0/.old", "alerts/.htaccess", "alerts/feed.atom"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert sweep(tmp_path, "r1") == 2
+    assert (tmp_path / "alerts/.htaccess").exists() and (tmp_path / "alerts/feed.atom").exists()
     assert (tmp_path / "reports/yard/r1/a.png").exists() and (tmp_path / "reports/yard/r0/.old").exists()
 
 

@@ -23,6 +23,7 @@ from rail_watch.archive.runs import run_named
 from rail_watch.archive.stays import Look, Stay, looks_between, stays, stays_of
 from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
+from rail_watch.evaluate.reviews import review_figures, reviewed
 from rail_watch.observe.records import Observation
 
 
@@ -318,3 +319,58 @@ def test_two_runs_are_compared(archive: Archive, capsys: pytest.CaptureFixture[s
     assert "They say the same." in capsys.readouterr().out
     assert call(archive, "diff", "r1", "r9") == 2
     assert "no such run; the latest are r2, r1" in capsys.readouterr().err
+
+
+def test_reviews_score_the_machine(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(archive)
+    other = replace(scene(40, "oe"), sensor="other-sat")
+    keep(archive, detections([other], [train(40, kind="train-on-bridge")]), run="r2")
+    one, two, three, four = train(1).id, train(2).id, train(36, track="t2").id, train(40).id
+    keep_reviews(
+        archive,
+        [
+            Review(one, "Kim", day(50), "confirm"),
+            Review(two, "Kim", day(50), "reject"),
+            Review(two, "Lee", day(51), "correct", railcars=11),
+            Review(three, "Kim", day(50), "reject"),
+            Review(three, "Kim", day(51), "note", note="a shadow"),
+            Review(four, "Kim", day(50), "note"),
+        ],
+    )
+    everything, *groups = review_figures(reviewed(archive))
+    assert (everything.confirmed, everything.corrected, everything.rejected, everything.disputed) == (1, 1, 1, 1)
+    # Wilson's interval for 2 of 3, by hand.
+    assert everything.precision == pytest.approx(2 / 3)
+    assert everything.precision_95 == pytest.approx((0.2077, 0.9385), abs=1e-4)
+    # 14 railcars said of each; 14 confirmed, 11 counted, and 13-15 was the machine's interval.
+    assert (everything.counts, everything.count_error, everything.count_bias) == (2, 1.5, 1.5)
+    assert everything.count_covered == 0.5
+    assert [(one.group, one.name) for one in groups] == [
+        ("site", "yard"),
+        ("kind", "train"),
+        ("sensor", "test-sat, 3 m"),
+    ]
+    keep_reviews(archive, [Review(four, "Kim", day(52), "reject")])
+    by_name = {one.name: one for one in review_figures(reviewed(archive, ["yard"]))}
+    assert by_name["other-sat"].precision == by_name["train-on-bridge"].precision == 0.0
+    assert by_name["other-sat"].count_error is None and by_name["test-sat, 3 m"].precision == pytest.approx(2 / 3)
+
+    assert call(archive, "evaluate", "--reviews") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "4 observations with a verdict, SIMULATED"
+    assert lines[2].split() == ["all", "4", "0.50", "0.15-0.85", "1.5", "2"]
+    assert lines[-1].startswith("Of 1 people disagree")
+    assert call(archive, "evaluate", "--reviews", "--aoi", "yard", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["reviewed"]) == ("rail-watch/review-evaluation/1", 4)
+    assert document["results"][0]["precision_95"] == pytest.approx([0.150036, 0.849964], abs=1e-6)
+
+
+def test_reviews_of_nothing_and_of_no_such_site(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(archive)
+    assert call(archive, "evaluate", "--reviews") == 0
+    assert "Nobody has given a verdict yet" in capsys.readouterr().out
+    assert call(archive, "evaluate", "--reviews", "--aoi", "gone") == 2
+    assert "holds no such site; it holds yard" in capsys.readouterr().err
+    for wrong in (("--reviews", "--series", "."), ("--aoi", "yard"), ()):
+        assert call(archive, "evaluate", *wrong) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -420,6 +421,20 @@ def test_the_store_keeps_its_limit_and_can_be_cleared(tmp_path: Path) -> None:
         chips.put(f"{number:02}abc", make)
     assert chips.size() == (2, 2000) and chips.get("04abc") is not None and chips.get("00abc") is None
     assert chips.clear() == (2, 2000) and chips.size() == (0, 0)
+
+
+def test_the_store_sweeps_up_what_a_killed_process_left_and_not_what_is_being_written(tmp_path: Path) -> None:
+    chips = Chips(tmp_path)
+    drafts = [tmp_path / name for name in ("chips/00/.00abc.tif.1.2", "chips/01/.01abc.tif.1.sha256", "items/x/.y.1")]
+    for path in drafts:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    chips.put("02abc", lambda path: path.write_bytes(b"whole") and path)
+    assert all(path.exists() for path in drafts)
+    for path in drafts:
+        os.utime(path, (0, 0))
+    chips.put("03abc", lambda path: path.write_bytes(b"whole") and path)
+    assert not any(path.exists() for path in drafts) and chips.size()[0] == 2
 
 
 def test_an_address_that_is_none_is_one_line(site: Site) -> None:

@@ -24,7 +24,9 @@ from watch_material import Yard, evening, night
 from rail_watch.archive import open_archive
 from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
+from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.watch.daemon import Notifier, Stop, loop, until_told
+from rail_watch.watch.rules import Rule
 from rail_watch.watch.schedule import CRON_BEGIN, KINDS, Job, false_alerts, texts, with_cron
 
 JOB = Job("/opt/rail watch/bin/rail-watch", '/data/100 % sure/$HOME/it\'s "here"')
@@ -171,13 +173,61 @@ def test_every_kind_is_shown(kind: str, tmp_path: Path, capsys: pytest.CaptureFi
 def test_false_alerts_are_rate_times_looks(tmp_path: Path) -> None:
     yard = Yard(tmp_path).write()
     with open_archive(tmp_path / "archive.sqlite") as archive:
-        # Sixty days, a scene each day, two tracks; half of the scenes under cloud.
+        # Sixty days, a scene each day, two tracks and an apron; half of the scenes under cloud.
         keep(archive, detections([scene(n, "ee" if n % 2 else "uu") for n in range(61)], []))
         (found,) = false_alerts(archive, [yard.watched()])
         assert found.looks_a_month == pytest.approx(30) and found.expected == pytest.approx(0.3)
+        assert found.apron_looks_a_month == pytest.approx(15)
         (other,) = false_alerts(archive, [yard.watched(false_alarm_rate=0.05)])
-        assert other.expected == pytest.approx(1.5)
+        assert other.expected == pytest.approx(1.5) and other.rate == 0.05
     assert false_alerts(None, [yard.watched()])[0].expected is None
+
+
+def test_false_alerts_of_a_rule_are_those_it_would_tell(tmp_path: Path) -> None:
+    yard = Yard(tmp_path).write()
+    rules = (
+        Rule(),
+        Rule(what=("train-arrived",)),
+        Rule(what=("train-arrived", "train-departed")),
+        Rule(what=("train-arrived",), at_least="almost certain"),
+        Rule(what=("cargo-arrived",)),
+        Rule(what=("bridge", "nothing-seen", "novelty", "change")),
+    )
+    with open_archive(tmp_path / "archive.sqlite") as archive:
+        keep(archive, detections([scene(n, "ee") for n in range(61)], []))
+        (found,) = false_alerts(archive, [yard.watched(rules=rules, false_alarm_rate=0.02)])
+    # 61 looks at each of two tracks and at an apron, in two months; a false train comes and goes.
+    assert found.by_rule[0] == pytest.approx(0.02 * 2 * (61 + 30.5))
+    assert found.by_rule[1] == pytest.approx(0.02 * 61) and found.by_rule[2] == pytest.approx(0.02 * 61 * 2)
+    # "Almost certain" is said of p-values below 0.0034: of false ones, that share of those below 0.02.
+    limit = found.by_rule[3] / 61
+    assert 0.003 < limit < 0.004 and likelihood_of_p_value(limit * 0.999) == "almost certain"
+    assert found.by_rule[4] == pytest.approx(0.02 * 30.5) and found.by_rule[5] == 0.0
+
+
+def test_a_gap_within_the_last_ninety_days_does_not_make_a_month_busier(tmp_path: Path) -> None:
+    yard = Yard(tmp_path).write()
+    with open_archive(tmp_path / "archive.sqlite") as archive:
+        days = [0, *range(190, 200)]
+        keep(archive, detections([scene(n, "ee") for n in days], []))
+        (found,) = false_alerts(archive, [yard.watched()])
+    assert found.looks_a_month == pytest.approx(20 / 3)
+
+
+def test_false_alerts_are_shown_for_each_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yard, home = Yard(tmp_path).write(), tmp_path / "home"
+    with open_archive(home / "archive.sqlite") as archive:
+        keep(archive, detections([scene(n, "ee") for n in range(61)], []))
+    (home / "sites").mkdir()
+    text = f'aoi = "{yard.aoi}"\nsource = "{yard.source}"\nfalse_alarm_rate = 0.05\n'
+    rules = '[[rule]]\nwhat = ["train-arrived"]\n[[rule]]\nwhat = ["bridge"]\n'
+    (home / "sites" / "yard.toml").write_text(text + rules, encoding="utf-8")
+    assert run(["--home", str(home), "schedule", "show", "--for", "cron"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "# yard: 61 looks at tracks and decks, 30 at aprons, a month, at a rate of 0.05: about 3.1 false trains",
+        "# yard: rule 1 sends at most 3.1 false alerts a month, coming and going",
+        "# yard: rule 2 sends at most 0.0 false alerts a month, coming and going",
+    ]
 
 
 class Told:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rail_watch.observe.words import TERMS, likelihood, likelihood_of_p_value, probability_of_p_value
+from rail_watch.observe.words import TERMS, largest_p_value, likelihood, likelihood_of_p_value, probability_of_p_value
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_words_of_p_values(p: float, term: str) -> None:
 def test_a_smaller_p_value_is_never_less_likely(a: float, b: float) -> None:
     low, high = sorted((a, b))
     assert probability_of_p_value(low) >= probability_of_p_value(high) >= 0.5 - 1e-12
+
+
+@pytest.mark.parametrize("term", [term for _, _, term in TERMS])
+def test_the_largest_p_value_of_a_term_is_the_last_that_is_said_so(term: str) -> None:
+    order = [known for _, _, known in TERMS]
+    largest = largest_p_value(term)
+    assert order.index(likelihood_of_p_value(largest * (1 - 1e-9))) >= order.index(term)
+    if largest < 1:
+        assert order.index(likelihood_of_p_value(largest * (1 + 1e-9))) < order.index(term)
+    else:
+        assert order.index(term) <= order.index("roughly even chance")

@@ -99,7 +99,12 @@ class PostgresEngine:
         """Begin a transaction; writers wait for one another as in SQLite."""
         self.connection.execute("BEGIN")
         self._inside = True
-        self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK + 1,))
+        try:
+            self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK + 1,))
+        except BaseException:
+            # Else the transaction that failed stays open, and all that is asked later fails with it.
+            self.rollback()
+            raise
 
     def commit(self) -> None:
         """End the transaction."""
@@ -189,7 +194,11 @@ def open_postgres(address: str, *, patience_s: float) -> Archive:
             prepare_threshold=None,
         )
     except psycopg.ProgrammingError as fault:
-        raise BadInput(f"{place}: not an address of a database ({' '.join(str(fault).split())[:100]})") from fault
+        # Nor here: of a password with a sign that must be encoded it repeats all.
+        raise BadInput(
+            f"{place}: not an address of a database; it is postgresql://USER:PASSWORD@HOST/DATABASE?OPTION=VALUE, with "
+            "every sign of the password that is no letter or digit written as %XX"
+        ) from fault
     except psycopg.OperationalError as fault:
         # Not what the driver says: it may repeat the address with its password.
         raise ArchiveFault(f"{place}: the server cannot be reached, or refuses; run again when it answers") from fault

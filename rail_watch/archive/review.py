@@ -112,12 +112,12 @@ def agreement(reviews: Mapping[str, Sequence[Mapping[str, Any]]]) -> Agreement:
     right, n = sum(one != "reject" for one in last), len(last)
     share = right / n if n else None
     return Agreement(
-        last.count("confirm"), last.count("reject"), last.count("correct"), share, _wilson(right, n) if n else None
+        last.count("confirm"), last.count("reject"), last.count("correct"), share, wilson(right, n) if n else None
     )
 
 
-def _wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson (1927), Journal of the American Statistical Association 22(158), 209-212."""
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share (E. B. Wilson, 1927, JASA 22, 209-212)."""
     share = right / n
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

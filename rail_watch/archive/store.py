@@ -287,7 +287,10 @@ def read_archive(place: Path | str, *, patience_s: float = PATIENCE_S) -> Archiv
             )
             database.row_factory = sqlite3.Row
         archive = Archive(path, SqliteEngine(path, database))
-        if archive.value("PRAGMA user_version") != len(STEPS):
+        if [archive.value(f"PRAGMA {name}") for name in ("application_id", "user_version")] != [
+            APPLICATION_ID,
+            len(STEPS),
+        ]:
             database.close()
             raise
         return archive

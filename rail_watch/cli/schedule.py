@@ -16,7 +16,7 @@ from rail_watch.cli.home import home_of
 from rail_watch.errors import BadInput, RailWatchError
 
 if TYPE_CHECKING:
-    from rail_watch.watch.schedule import Job
+    from rail_watch.watch.schedule import FalseAlerts, Job
 
 KINDS = ("systemd", "cron", "launchd", "windows", "github", "kubernetes")
 PRINTED = ("github", "kubernetes")
@@ -119,16 +119,18 @@ def _expected(ctx: click.Context) -> list[str]:
     found = false_alerts(archive, watched_sites(home))
     if archive is not None:
         archive.close()
-    lines = []
-    for one in found:
-        if one.expected is None:
-            lines.append(f"{one.site}: false alerts to expect are known after the first check")
-        else:
-            lines.append(
-                f"{one.site}: about {one.expected:.1f} false trains a month at its rate "
-                f"({one.looks_a_month:.0f} looks at tracks a month); each is told when it comes and when it goes"
-            )
-    return [plain(line) for line in lines]
+    return [plain(line) for one in found for line in _expected_of(one)]
+
+
+def _expected_of(one: FalseAlerts) -> list[str]:
+    if one.expected is None:
+        return [f"{one.site}: false alerts to expect are known after the first check"]
+    looks = f"{one.looks_a_month:.0f} looks at tracks and decks, {one.apron_looks_a_month:.0f} at aprons, a month"
+    lines = [f"{one.site}: {looks}, at a rate of {one.rate:g}: about {one.expected:.1f} false trains"]
+    for number, alerts in enumerate(one.by_rule, start=1):
+        which = "its rule" if len(one.by_rule) == 1 else f"rule {number}"
+        lines.append(f"{one.site}: {which} sends at most {alerts:.1f} false alerts a month, coming and going")
+    return lines
 
 
 def _call(words: list[str], *, given: str | None = None) -> str:

@@ -60,3 +60,18 @@ def probability_of_p_value(p: float) -> float:
 def likelihood_of_p_value(p: float) -> str:
     """Return the ICD 203 term for a finding with this p-value (see `probability_of_p_value`)."""
     return likelihood(probability_of_p_value(p))
+
+
+def largest_p_value(term: str) -> float:
+    """Return the largest p-value of a finding that is still said to be at least this likely, from 0 to 1.
+
+    `probability_of_p_value` falls as p grows and never below one half, so that the lower terms hold for any p.
+    """
+    least = next(low for low, _, known in TERMS if known == term)
+    if least <= probability_of_p_value(1.0):
+        return 1.0
+    low, high = 0.0, 1 / math.e
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if probability_of_p_value(middle) >= least else (low, middle)
+    return low

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from rail_watch.imagery.hrefs import shown
 from rail_watch.imagery.scene import Asset
 
 DEFAULT_LIMIT_BYTES = 5_000_000_000
+DRAFT_S = 3600.0
+"""A draft older than this is of a process that was killed."""
 
 
 def chip_key(item: str, asset: Asset, site: Site, margin_m: float) -> str:
@@ -113,14 +117,24 @@ class Chips:
             self._drop(path)
         for path in (self.folder / "items").glob("*/*.json"):
             path.unlink(missing_ok=True)
+        self._sweep()
         return gone
+
+    def _sweep(self) -> None:
+        """Remove drafts that nobody writes any more."""
+        now = time.time()
+        for path in [*(self.folder / "chips").glob("*/.*"), *(self.folder / "items").glob("*/.*")]:
+            with suppress(OSError):
+                if now - path.stat().st_mtime > DRAFT_S:
+                    path.unlink()
 
     def _drop(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         path.with_suffix(".sha256").unlink(missing_ok=True)
 
     def _shrink(self, *, keep: Path) -> None:
-        """Hold the limit: what was used longest ago goes first, what was just put stays."""
+        """Hold the limit: what was used longest ago goes first, what was just put stays; old drafts go at once."""
+        self._sweep()
         files = list(self._files())
         over = sum(stat.st_size for _, stat in files) - self.limit_bytes
         for path, stat in sorted(files, key=lambda one: (one[1].st_mtime_ns, one[0])):

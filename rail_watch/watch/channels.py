@@ -6,13 +6,16 @@ import hashlib
 import hmac
 import json
 import os
+import ssl
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.errors import MessageError
 from email.message import EmailMessage
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -23,8 +26,12 @@ from rail_watch.watch.config import Table, read_toml
 from rail_watch.watch.feed import feed_of
 from rail_watch.watch.outbox import Channel, ChannelFault, one_line
 
+if TYPE_CHECKING:
+    import smtplib
+
 SECONDS = 20.0
-LARGEST_PICTURE = 8_000_000
+LARGEST_PICTURE, MOST_PICTURES = 8_000_000, 10
+"""Of one message, in bytes together, and how many."""
 TYPES = ("feed", "webhook", "mail", "apprise")
 
 
@@ -63,6 +70,19 @@ def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def pictures_of(messages: Sequence[Mapping[str, Any]], home: Path) -> list[Path]:
+    """Return the pictures of a message, each once, in order, as far as a mail can bear them."""
+    found: list[Path] = []
+    room = LARGEST_PICTURE
+    for name in dict.fromkeys(one["picture"] for one in messages if one["picture"]):
+        path = home / name
+        size = path.stat().st_size if path.is_file() else room + 1
+        if size <= room and len(found) < MOST_PICTURES:
+            found.append(path)
+            room -= size
+    return found
+
+
 @dataclass(frozen=True)
 class Feed:
     """An Atom feed with GeoRSS: a file, written whole from the archive."""
@@ -70,13 +90,16 @@ class Feed:
     archive: Archive
     name: str
     path: Path
+    home: Path
     clock: Callable[[], datetime]
 
     def send(self, messages: Sequence[Mapping[str, Any]], key: str) -> None:
         """Write the feed with these messages in it."""
+        folder = self.path.parent
+        up = Path(os.path.relpath(self.home, folder)).as_posix()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, feed_of(self.archive, self.name, messages, self.clock()))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, feed_of(self.archive, self.name, messages, now=self.clock(), up=up))
         except OSError as fault:
             raise ChannelFault(f"{self.path}: cannot be written ({fault.strerror})") from fault
 
@@ -125,14 +148,14 @@ class Webhook:
             code = fault.code
             fault.close()
             raise ChannelFault(f"{where} answered {code}") from None
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, HTTPException) as fault:
             # Not the address itself: it may hold a token.
             raise ChannelFault(f"{where} did not answer ({type(fault).__name__})") from fault
 
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail through an SMTP server, with the picture of the first message."""
+    """A mail through an SMTP server, with its pictures."""
 
     host: str
     port: int
@@ -151,27 +174,32 @@ class Mail:
         mail["Message-ID"] = f"<{key}@rail-watch.invalid>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(text_of(messages))
-        picture = messages[0]["picture"]
-        if picture:
-            path = self.home / picture
-            if path.is_file() and path.stat().st_size <= LARGEST_PICTURE:
-                mail.add_attachment(path.read_bytes(), maintype="image", subtype="png", filename=path.name)
+        for path in pictures_of(messages, self.home):
+            mail.add_attachment(path.read_bytes(), maintype="image", subtype="png", filename=path.name)
         return mail
 
     def send(self, messages: Sequence[Mapping[str, Any]], key: str) -> None:
         """Hand the mail to the server."""
         import smtplib
 
-        make = smtplib.SMTP_SSL if self.security == "tls" else smtplib.SMTP
         try:
-            with make(self.host, self.port, timeout=SECONDS) as server:
+            with self._server() as server:
                 if self.security == "starttls":
-                    server.starttls()
+                    server.starttls(context=ssl.create_default_context())
                 if self.user is not None:
                     server.login(self.user, self.password or "")
                 server.send_message(self.message(messages, key))
-        except (OSError, smtplib.SMTPException, ValueError) as fault:
+        except (OSError, smtplib.SMTPException, ValueError, MessageError) as fault:
             raise ChannelFault(f"{self.host} did not take the mail ({type(fault).__name__})") from fault
+
+    def _server(self) -> smtplib.SMTP:
+        """Return the server; without a context of one's own, nobody asks whose certificate it shows."""
+        import smtplib
+
+        if self.security == "tls":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=SECONDS, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=SECONDS)
 
 
 @dataclass(frozen=True)
@@ -188,10 +216,12 @@ class Apprise:
         sender = apprise.Apprise()
         if not sender.add(self.url):
             raise ChannelFault("apprise does not know this kind of address")
-        picture = messages[0]["picture"]
-        path = None if not picture else self.home / picture
-        attached = str(path) if path is not None and path.is_file() else None
-        if not sender.notify(title=title_of(messages), body=text_of(messages), attach=attached):
+        attached = [str(path) for path in pictures_of(messages, self.home)]
+        try:
+            taken = sender.notify(title=title_of(messages), body=text_of(messages), attach=attached or None)
+        except Exception as fault:
+            raise ChannelFault(f"apprise failed ({type(fault).__name__})") from fault
+        if not taken:
             raise ChannelFault("apprise could not send it")
 
 
@@ -205,7 +235,7 @@ def channels_of(
     BadInput
         `channels.toml` is wrong.
     """
-    found: dict[str, Channel] = {"feed": Feed(archive, "feed", home / "alerts" / "feed.atom", clock)}
+    found: dict[str, Channel] = {"feed": Feed(archive, "feed", home / "alerts" / "feed.atom", home, clock)}
     path = home / "channels.toml"
     if not path.is_file():
         return found
@@ -248,7 +278,7 @@ def _secret(table: Table, name: str, around: _Around) -> str | None:
 
 
 def _feed(table: Table, name: str, around: _Around) -> Channel:
-    return Feed(around.archive, name, around.home / _needed(table, "file"), around.clock)
+    return Feed(around.archive, name, around.home / _needed(table, "file"), around.home, around.clock)
 
 
 def _webhook(table: Table, _: str, around: _Around) -> Channel:

@@ -16,8 +16,15 @@ MOST = 200
 """Entries of the feed."""
 
 
-def feed_of(archive: Archive, channel: str, messages: Sequence[Mapping[str, Any]], now: datetime) -> str:
-    """Return the feed of what was sent on a channel, and of what is being sent now."""
+def feed_of(
+    archive: Archive, channel: str, messages: Sequence[Mapping[str, Any]], *, now: datetime, up: str = ".."
+) -> str:
+    """Return the feed of what was sent on a channel, and of what is being sent now.
+
+    Parameters
+    ----------
+    up : the home, as seen from the folder of the feed; pictures are named from there.
+    """
     rows = archive.rows(
         "SELECT a.message FROM alert AS a JOIN delivery AS d ON d.alert = a.number WHERE d.channel = ? "
         "AND d.sent IS NOT NULL ORDER BY a.datetime DESC, a.key DESC LIMIT ?",
@@ -25,10 +32,10 @@ def feed_of(archive: Archive, channel: str, messages: Sequence[Mapping[str, Any]
     )
     entries = {str(one["key"]): one for one in [*(json.loads(row["message"]) for row in rows), *messages]}
     latest = sorted(entries.values(), key=lambda one: (str(one["datetime"]), str(one["key"])), reverse=True)[:MOST]
-    return atom(latest, now)
+    return atom(latest, now, up=up)
 
 
-def atom(messages: Sequence[Mapping[str, Any]], now: datetime) -> str:
+def atom(messages: Sequence[Mapping[str, Any]], now: datetime, *, up: str = "..") -> str:
     """Return messages as Atom; every text is escaped, none is markup."""
     ElementTree.register_namespace("", ATOM)
     ElementTree.register_namespace("georss", GEORSS)
@@ -39,12 +46,12 @@ def atom(messages: Sequence[Mapping[str, Any]], now: datetime) -> str:
     _text(feed, "updated", str(messages[0]["datetime"]) if messages else now.isoformat())
     _text(ElementTree.SubElement(feed, f"{{{ATOM}}}author"), "name", "rail-watch")
     for message in messages:
-        _entry(feed, message)
+        _entry(feed, message, up)
     ElementTree.indent(feed)
     return "<?xml version='1.0' encoding='utf-8'?>\n" + ElementTree.tostring(feed, encoding="unicode") + "\n"
 
 
-def _entry(feed: ElementTree.Element, message: Mapping[str, Any]) -> None:
+def _entry(feed: ElementTree.Element, message: Mapping[str, Any], up: str) -> None:
     entry = ElementTree.SubElement(feed, f"{{{ATOM}}}entry")
     _text(entry, "id", f"urn:rail-watch:{message['key']}")
     _text(entry, "title", f"{message['name']}: {str(message['kind']).replace('-', ' ')}")
@@ -57,7 +64,7 @@ def _entry(feed: ElementTree.Element, message: Mapping[str, Any]) -> None:
     _text(entry, "content", "\n".join(str(line) for line in body)).set("type", "text")
     if message["picture"]:
         ElementTree.SubElement(
-            entry, f"{{{ATOM}}}link", rel="enclosure", type="image/png", href=_href(str(message["picture"]))
+            entry, f"{{{ATOM}}}link", rel="enclosure", type="image/png", href=_href(str(message["picture"]), up)
         )
     if message["lonlat"]:
         lon, lat = message["lonlat"]
@@ -65,11 +72,11 @@ def _entry(feed: ElementTree.Element, message: Mapping[str, Any]) -> None:
         point.text = f"{lat} {lon}"
 
 
-def _href(path: str) -> str:
-    """Return the picture's place as seen from the feed, which lies one folder below the home."""
+def _href(path: str, up: str) -> str:
+    """Return the picture's place as seen from the feed."""
     from urllib.parse import quote
 
-    return "../" + quote(path)
+    return quote(f"{up}/{path}")
 
 
 def _text(parent: ElementTree.Element, name: str, text: str) -> ElementTree.Element:

@@ -154,13 +154,15 @@ def health_settings(home: Path) -> HealthSettings:
 
 def ping(url: str, *, failed: bool) -> str | None:
     """Tell a dead man's switch that the run ended; return what went wrong, in words."""
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
-    address = f"{url.rstrip('/')}/fail" if failed else url
+    parts = urlsplit(url)
+    address = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl() if failed else url
     try:
         # Only http and https get here (see `health_settings`).
         with urlopen(Request(address, headers={"User-Agent": "rail-watch"}), timeout=PING_SECONDS) as answer:
             answer.read(100)
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, HTTPException) as fault:
         return f"the ping address did not answer ({type(fault).__name__})"
     return None

@@ -26,6 +26,8 @@ from rail_watch.watch.sites import WatchedSite
 
 SCHEMA = "rail-watch/alert/1"
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=12)
+LONGEST_HOLD = timedelta(hours=26)
+"""Neither waits nor quiet hours hold a message back for longer: one that is held was written by a clock gone wrong."""
 MOST_AT_ONCE = 200
 """Messages sent on one channel in one run."""
 _RANK = {term: number for number, (_, _, term) in enumerate(TERMS)}
@@ -158,12 +160,10 @@ def send_all(archive: Archive, channels: Mapping[str, Channel], now: datetime) -
             continue
         rows = archive.rows(
             "SELECT d.*, a.key, a.message FROM delivery AS d JOIN alert AS a ON a.number = d.alert WHERE d.channel = ? "
-            "AND d.sent IS NULL AND d.not_before <= ? ORDER BY a.datetime, a.key LIMIT ?",
-            (name, moment(now), MOST_AT_ONCE),
+            "AND d.sent IS NULL AND (d.not_before <= ? OR d.not_before > ?) ORDER BY a.datetime, a.key LIMIT ?",
+            (name, moment(now), moment(now + LONGEST_HOLD), MOST_AT_ONCE),
         )
-        single = [[row] for row in rows if not row["digest"]]
-        together = [row for row in rows if row["digest"]]
-        for group in [*single, *([together] if together else [])]:
+        for group in _groups(rows):
             fault = _send(archive, channel, group, now)
             if fault is None:
                 sent += len(group)
@@ -172,6 +172,18 @@ def send_all(archive: Archive, channels: Mapping[str, Channel], now: datetime) -
             faults.append(f"{one_line(name)}: {fault}; it is tried again")
             break
     return Sent(sent, failed, tuple(faults))
+
+
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return what goes into one message: each alert alone, or all of one run's that asked for a digest.
+
+    By run, so that what is sent again after a kill is the same message under the same key, whatever came since.
+    """
+    together: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["digest"]:
+            together.setdefault(json.loads(row["message"])["run"], []).append(row)
+    return [*([row] for row in rows if not row["digest"]), *together.values()]
 
 
 def _send(archive: Archive, channel: Channel, group: Sequence[Row], now: datetime) -> str | None:

@@ -16,12 +16,16 @@ from xml.sax.saxutils import escape
 
 from rail_watch.archive.store import Archive, moment, time_of
 from rail_watch.errors import BadInput, RailWatchError
+from rail_watch.observe.words import largest_p_value
+from rail_watch.watch.rules import Rule
 from rail_watch.watch.sites import WatchedSite
 
 KINDS = ("systemd", "cron", "launchd", "windows", "github", "kubernetes")
 LABEL = "org.rail-watch.run"
 CRON_BEGIN, CRON_END = "# rail-watch begin", "# rail-watch end"
 MONTH = timedelta(days=30)
+LOOKED_AT = 3 * MONTH
+"""How far back looks are counted to say how many there are in a month."""
 
 
 @dataclass(frozen=True)
@@ -195,42 +199,72 @@ _MAKERS: Mapping[str, Callable[[Job], dict[str, str]]] = {
 
 @dataclass(frozen=True)
 class FalseAlerts:
-    """How many false trains a month a site's rate leads one to expect."""
+    """How many false alerts a month the rate asked of a site leads one to expect."""
 
     site: str
+    rate: float
+    """False alarms asked for, per track, deck or apron and look."""
     looks_a_month: float | None
     """Looks at a track or deck that could see it; None before there are any."""
+    apron_looks_a_month: float | None
     expected: float | None
+    """False trains a month: rate times looks."""
+    by_rule: tuple[float, ...] = ()
+    """At most so many false alerts a month, for each rule of the site in its order."""
 
 
 def false_alerts(archive: Archive | None, sites: Sequence[WatchedSite]) -> list[FalseAlerts]:
-    """Return the false trains to expect: rate times looks at tracks in a month, by the last 90 days of the archive.
+    """Return the false alerts to expect: rate times looks in a month, by the last 90 days of the archive.
 
-    The rate is per track and scene and holds for looks that could see; each false train makes an alert when it comes
-    and, mostly, one when it goes.
+    The rate is per track, deck or apron and look, and holds for looks that could see. A p-value that is false is as
+    likely to lie anywhere below the rate, so that of the false finds a rule that asks for a likelihood tells as many
+    as have a p-value of that likelihood: the smaller of the two limits, times looks. Each false find makes an alert
+    when it comes and at most one when it goes. Rules that ask for a length or an area tell fewer.
     """
     return [_false_alerts(archive, one) for one in sites]
 
 
 def _false_alerts(archive: Archive | None, watched: WatchedSite) -> FalseAlerts:
+    rate = watched.false_alarm_rate
+    nothing = FalseAlerts(watched.name, rate, None, None, None)
     try:
         site = watched.site().id
     except RailWatchError:
-        return FalseAlerts(watched.name, None, None)
-    last = None
-    if archive is not None:
-        last = archive.value("SELECT max(datetime) FROM current WHERE site = ?", (site,))
-    if archive is None or last is None:
-        return FalseAlerts(watched.name, None, None)
-    first = time_of(last) - 3 * MONTH
-    looks = archive.value(
-        "SELECT count(*) FROM current AS c JOIN look AS l ON l.judgement = c.number WHERE c.site = ? "
-        "AND c.datetime > ? AND l.role <> 'apron' AND l.state <> 'unknown'",
+        return nothing
+    found = None if archive is None else _looks_a_month(archive, site)
+    if found is None:
+        return nothing
+    trains = found["track"] + found["bridge"]
+    by_rule = tuple(_of_rule(rule, found, rate) for rule in watched.rules)
+    return FalseAlerts(watched.name, rate, trains, found["apron"], rate * trains, by_rule)
+
+
+def _looks_a_month(archive: Archive, site: str) -> dict[str, float] | None:
+    """Return the looks that could see, a month, by what they looked at; None before there is any scene."""
+    last = archive.value("SELECT max(datetime) FROM current WHERE site = ?", (site,))
+    if last is None:
+        return None
+    first = time_of(last) - LOOKED_AT
+    rows = archive.rows(
+        "SELECT l.role, count(*) AS looks FROM current AS c JOIN look AS l ON l.judgement = c.number WHERE c.site = ? "
+        "AND c.datetime > ? AND l.state <> 'unknown' GROUP BY l.role",
         (site, moment(first)),
     )
-    begin = archive.value("SELECT min(datetime) FROM current WHERE site = ? AND datetime > ?", (site, moment(first)))
-    months = max((time_of(last) - time_of(begin)) / MONTH, 1 / 3)
-    return FalseAlerts(watched.name, looks / months, watched.false_alarm_rate * looks / months)
+    # A site that has been watched for longer than that had the whole time for these looks, whenever the first was.
+    begin = time_of(archive.value("SELECT min(datetime) FROM current WHERE site = ?", (site,)))
+    months = max((time_of(last) - max(begin, first)) / MONTH, 1 / 3)
+    return {"track": 0.0, "bridge": 0.0, "apron": 0.0} | {row["role"]: row["looks"] / months for row in rows}
+
+
+def _of_rule(rule: Rule, looks: Mapping[str, float], rate: float) -> float:
+    told = {
+        "train-arrived": looks["track"],
+        "bridge": looks["bridge"],
+        "train-departed": looks["track"] + looks["bridge"],
+        "cargo-arrived": looks["apron"],
+        "cargo-departed": looks["apron"],
+    }
+    return min(rate, largest_p_value(rule.at_least)) * sum(told.get(kind, 0.0) for kind in rule.what)
 
 
 def folder_for(kind: str, user_home: Path) -> Path | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_DRAFT = re.compile(r"\..+\.[a-z0-9_]{8}|.+\.part")
+"""As `write_text`, `write_whole` and the pictures' `save` name them; a `.htaccess` of the user's is none."""
+
 
 def _drafts(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.name.startswith(".") or path.suffix == ".part")
+        yield from (path for path in folder.iterdir() if _DRAFT.fullmatch(path.name))
 
 
 def sweep(home: Path, run: str | None = None) -> int:
