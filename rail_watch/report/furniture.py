@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.grid import WGS84
 from rail_watch.prepare.zones import local_frame, reproject
+from rail_watch.report.language import say
 from rail_watch.report.page import Box, Ink, Page, Pen
 from rail_watch.report.stretch import Frame, ways
 from rail_watch.sun import SunPosition
@@ -62,7 +63,7 @@ def _north_arrow(page: Page, centre: tuple[float, float], frame: Frame) -> None:
     page.polygon(np.array([tip, tail - 13 * aside, notch]), Pen(LIGHT, 0.6, fill=LIGHT, zorder=9))
     page.polygon(np.array([tip, tail + 13 * aside, notch]), Pen(LIGHT, 0.6, zorder=9))
     letter = middle + 36 * ahead
-    page.text((letter[0], letter[1]), "N", Ink(7, LIGHT, bold=True, ha="center", va="center"))
+    page.text((letter[0], letter[1]), say("figure.north"), Ink(7, LIGHT, bold=True, ha="center", va="center"))
 
 
 def _sun_dial(page: Page, centre: tuple[float, float], frame: Frame, sun: SunPosition | None) -> None:
@@ -70,7 +71,7 @@ def _sun_dial(page: Page, centre: tuple[float, float], frame: Frame, sun: SunPos
     radius = 22.0
     page.circle(centre, radius, Pen("#8b949e", 0.7, zorder=9))
     if sun is None or sun.elevation_deg <= 0:
-        page.text(centre, "no sun", Ink(5, LIGHT, ha="center", va="center"))
+        page.text(centre, say("figure.no_sun"), Ink(5, LIGHT, ha="center", va="center"))
         return
     middle, to_sun = np.array(centre), np.array(frame.bearing(sun.azimuth_deg))
     disc = middle + radius * to_sun
@@ -132,13 +133,14 @@ def _locator_scale(page: Page, box: Box, scale: float) -> None:
     page.polygon(
         np.array([[right - 18, y - 22], [right - 25, y + 2], [right - 11, y + 2]]), Pen(width=0, fill="#24292f")
     )
-    page.text((right - 36, y + 2), "N", Ink(6, "#24292f", bold=True, ha="center"))
+    page.text((right - 36, y + 2), say("figure.north"), Ink(6, "#24292f", bold=True, ha="center"))
 
 
 def simulated_band(page: Page, height: int) -> None:
     """A black band across the top that cannot be overlooked or cropped off without leaving a gap."""
     page.rectangle((0, 0, page.width, height), Pen(width=0, fill=BAND, zorder=3))
-    words, ink = "SIMULATED IMAGERY: NOT A REAL OBSERVATION", Ink(10, BAND_TEXT, bold=True, ha="center", va="center")
+    words = say("figure.band")
+    ink = Ink(10, BAND_TEXT, bold=True, ha="center", va="center")
     free = page.measure(words, ink)[0] / 2 + 50
     for x in range(-height, page.width, 64):
         if abs(x + 12 + height / 2 - page.width / 2) > free + height / 2:

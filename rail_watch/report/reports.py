@@ -17,7 +17,7 @@ from rail_watch.prepare.stack import Stack
 from rail_watch.report import html, sheet
 from rail_watch.report.caption import Caption, clock, pair_caption
 from rail_watch.report.departures import departed
-from rail_watch.report.figure import Pair, Shot, draw, panels, picture_columns
+from rail_watch.report.figure import Plate, Shot, arranged, draw, panels
 from rail_watch.report.names import slug
 from rail_watch.report.page import Box, house_style
 from rail_watch.report.picture import Shown, shown
@@ -103,12 +103,13 @@ class _Run:
                 return ref.id
         return None
 
-    def pair(self, task: _Task, number: int) -> Pair:
+    def pair(self, task: _Task, number: int) -> Plate:
         """Read the pictures and write the words of one figure."""
         stack, index = self.place[task.record.id]
         earlier = self.earlier(task)
         named = any(track_in(task.frame, part.line) is not None for part in ways(self.site))
-        frame = task.frame.resized(picture_columns(task.frame, pair=earlier is not None, named=named))
+        columns, per_row = arranged(task.frame, 1 if earlier is None else 2, named=named)
+        frame = task.frame.resized(columns)
         indices = [index] if earlier is None else [index, self.place[earlier][1]]
         seen, *before = views(stack, self.site, frame, indices)
         old = self.records[earlier] if earlier else None
@@ -117,7 +118,8 @@ class _Run:
         shot = Shot(old, before[0], tuple(self._within(earlier, frame, changes=changes))) if old and earlier else None
         hidden = _hidden_share(self.site, frame, seen)
         caption = pair_caption(self.site, (task.record, old), task.observations, number=number, hidden=hidden)
-        return Pair(self.site, frame, Shot(task.record, seen, task.observations), shot, caption)
+        shots = (*([shot] if shot else []), Shot(task.record, seen, task.observations))
+        return Plate(self.site, frame, shots, caption, per_row)
 
     def _within(self, scene: str, frame: Frame, *, changes: bool) -> list[Observation]:
         box = shapely.box(0, 0, frame.shape[1], frame.shape[0])
@@ -198,9 +200,8 @@ _Place = tuple[str, tuple[Box, ...], tuple[str, ...]]
 """Scene a figure is of, where the pictures that can be laid over one another stand in it, and their dates."""
 
 
-def _place(pair: Pair) -> _Place:
-    shots = [*([pair.before] if pair.before else []), pair.after]
-    return pair.after.record.id, panels(pair), tuple(clock(shot.record.when, None) for shot in shots)
+def _place(pair: Plate) -> _Place:
+    return pair.after.record.id, panels(pair), tuple(clock(shot.record.when, None) for shot in pair.shots)
 
 
 def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Shown]:
@@ -212,7 +213,7 @@ def _overview(detections: Detections, site: Site, out: Path) -> Iterator[tuple[P
     return ((out / name, pixels, caption) for name, pixels, caption in sheet.pages(detections, site))
 
 
-def _draw_and_write(pair: Pair, path: Path) -> list[Shown]:
+def _draw_and_write(pair: Plate, path: Path) -> list[Shown]:
     with house_style():
         return _write(path, draw(pair), pair.caption, _place(pair))
 
