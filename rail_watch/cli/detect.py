@@ -26,7 +26,7 @@ FOUND = 10
 DEFAULT_OUT = Path("out")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -142,7 +142,7 @@ def _options(interval: str | None, sensor: str | None, rate: float, jobs: int | 
     from rail_watch.imagery import parse_interval
 
     when = (None, None) if interval is None else parse_interval(interval)
-    return DetectOptions(when=when, sensor=sensor, false_alarm_rate=rate, jobs=jobs or min(_cores(), 8))
+    return DetectOptions(when=when, sensor=sensor, false_alarm_rate=rate, jobs=jobs or min(cores(), 8))
 
 
 def _sites(names: Sequence[str]) -> list[Site]:

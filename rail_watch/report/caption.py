@@ -187,34 +187,69 @@ def _uncredited(record: SceneRecord) -> str:
     return say("caption.uncredited", platform=clean(record.platform or record.sensor, 60))
 
 
-def pair_caption(
+def pair_caption(  # noqa: PLR0913 - words for three templates
     site: Site,
     records: tuple[SceneRecord, SceneRecord | None],
     seen: Sequence[Observation],
     *,
-    number: int,
+    number: int = 0,
     hidden: float,
+    heading: str = "caption.closeup",
+    alone: bool = False,
 ) -> Caption:
-    """Caption of a before/after pair.
+    """Caption of a before/after pair, or of a picture `alone` whose earlier look is not shown.
 
     `records` are the scene and the earlier clear look (None: there is none); `seen` what the picture
-    shows of the scene; `hidden` the share of the stretch that could not be seen in the scene.
+    shows of the scene; `hidden` the share of the stretch that could not be seen in the scene; `heading` the message
+    that heads it, `number` its gap.
     """
     record, before = records
     what, brief = count(seen), together(seen, site)
     moment = long_clock(record.when, site.timezone)
-    simulated = record.simulated or (before is not None and before.simulated)
+    shown = None if alone else before
+    simulated = record.simulated or (shown is not None and shown.simulated)
     gaps = {"site": clean(site.name, 80), "date": day(record.when), "what": what}
-    key = f"caption.alt{'_pair' if before else ''}{'_simulated' if simulated else ''}"
+    key = f"caption.alt{'_pair' if shown else ''}{'_simulated' if simulated else ''}"
     return Caption(
-        heading=say("caption.closeup", number=number, site=gaps["site"], moment=moment),
+        heading=say(heading, number=number, site=gaps["site"], moment=moment),
         seen=tuple(sentence(one, site) for one in seen),
         brief=brief,
         compared="" if _names_a_look(seen) else _compared(before, site),
         unknown=cannot(site, record, seen, hidden),
-        credit=credit([record, *([before] if before else [])]),
+        credit=credit([record, *([shown] if shown else [])]),
         simulated=simulated,
-        alt=say(key, **gaps, before=day(before.when)) if before else say(key, **gaps),
+        alt=say(key, **gaps, before=day(shown.when)) if shown else say(key, **gaps),
+    )
+
+
+def sequence_caption(site: Site, looks: Sequence[tuple[SceneRecord, Sequence[Observation], float]]) -> Caption:
+    """Caption of the same ground at several looks: record, what the picture shows, share that could not be seen."""
+    name, records = clean(site.name, 80), [record for record, _, _ in looks]
+    simulated = any(record.simulated for record in records)
+    seen, brief, unknown = [], [], []
+    for index, (record, things, hidden) in enumerate(looks):
+        when = f"{chr(65 + index)}, {clock(record.when, None)}"
+        seen.append(f"{when}: {' '.join(sentence(one, site) for one in things) or say('caption.look_nothing')}")
+        labels = [label(one, site)[0] for one in things if one.kind != "change"]
+        brief.append(say("caption.look_seen", date=when, what="; ".join(labels) or say("caption.look_nothing")) + ".")
+        if hidden >= 0.02:
+            unknown.append(say("caption.look_hidden", date=when, percent=number(100 * hidden)) + ".")
+        unknown += cannot(site, record, things, 0.0)
+    told_looks = "; ".join(
+        say("caption.alt_look", date=day(record.when), what=count(things) if things else say("caption.alt_nothing"))
+        for record, things, _ in looks
+    )
+    key = f"caption.alt_sequence{'_simulated' if simulated else ''}"
+    span = say("date.span", first=day(records[0].when), last=day(records[-1].when))
+    return Caption(
+        heading=say("caption.sequence", site=name, span=span, n=len(looks)),
+        seen=tuple(seen),
+        brief=tuple(brief),
+        compared=say("cannot.between"),
+        unknown=tuple(dict.fromkeys(unknown)),
+        credit=credit(records),
+        simulated=simulated,
+        alt=say(key, site=name, n=len(looks), looks=told_looks),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Polygon
+from shapely import LineString, Polygon
 
 from rail_watch.report.labels import CELL, Room
 from rail_watch.report.page import Box, Ink, Page, Pen, fit_size
@@ -53,7 +54,7 @@ class Dimension:
         page.text(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + 1), self.words, INK)
 
 
-def beside(shape: Polygon, words: str, room: Room) -> Dimension | None:
+def beside(shape: Polygon, words: str, room: Room, others: Sequence[Polygon] = ()) -> Dimension | None:
     """Return the line on the side that hides less; None where there is no room or the train is too short."""
     corners = shapely.get_coordinates(shape.minimum_rotated_rectangle)[:4]
     if len(corners) < 4:
@@ -73,7 +74,8 @@ def beside(shape: Polygon, words: str, room: Room) -> Dimension | None:
         middle = (start + end) / 2 + shift
         plate = (*(middle - half), *(middle + half))
         line = Dimension(start + shift, end + shift, aside, words, tuple(float(side) for side in plate))  # type: ignore[arg-type]
-        if _fits(line, room):
+        struck = any(other.distance(LineString([line.start, line.end])) < TICK for other in others)
+        if _fits(line, room) and not struck:
             found.append((_hides(line, room), -way, line))
     return min(found, key=lambda one: one[:2])[2] if found else None
 

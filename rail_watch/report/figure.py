@@ -234,9 +234,8 @@ class _Panel:
         shown = fit(drawable(_clock_for(record, self.plate.site, time, 0.62 * room)), time, room)
         page.text((left + wide + 16, line), shown, time)
         left_over = room - page.measure(shown, time)[0]
-        facts = next(
-            (words for words in (facts, drawable(sensor(record))) if fit(words, Ink(7.8), left_over) == words), ""
-        )
+        shorter = drawable(sensor(record))
+        facts = next((words for words in (facts, shorter) if page.measure(words, Ink(7.8))[0] <= left_over), "")
         page.text((right, line), facts, Ink(7.8, ha="right", va="center"))
 
     def _tracks(self, outer: tuple[bool, bool]) -> None:
@@ -341,7 +340,8 @@ class _Panel:
             if shape is None or not measured:
                 continue
             words = say("label.dimension", length=number(one.length_m or 0.0))
-            line = dimension.beside(shape, words, room)
+            others = [other for name, other in by_id.items() if other is not None and name != one.id]
+            line = dimension.beside(shape, words, room, others)
             if line is not None:
                 line.draw(self.page, self.corner)
                 room = replace(room, blocked=(*room.blocked, *line.boxes))

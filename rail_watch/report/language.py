@@ -44,7 +44,10 @@ def catalogue(code: str) -> Mapping[str, Any]:
 
 
 def plural(code: str, n: int) -> str:
-    """Return the plural form of a number (Unicode CLDR, cardinals): French counts 0 with 1, Korean and Japanese do not count."""
+    """Return the plural form of a number (Unicode CLDR, cardinals).
+
+    French counts 0 with 1; Korean and Japanese have one form for all.
+    """
     if code in ("ko", "ja"):
         return "other"
     return "one" if n == 1 or (code == "fr" and n == 0) else "other"
@@ -76,4 +79,4 @@ def names(section: str, which: str) -> list[str]:
 def number(value: float, form: str = ",.0f") -> str:
     """Write a number with the language's separators."""
     thousands, point = SEPARATORS[language()]
-    return f"{value:{form}}".translate(str.maketrans({",": thousands, ".": point}))
+    return f"{value:{form}}".translate(str.maketrans(",.", thousands + point))

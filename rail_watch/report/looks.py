@@ -194,8 +194,7 @@ def limits(scenes: Sequence[SceneRecord]) -> list[Limit]:
     for name, count in counts.items():
         used = [record for record in scenes if sensor(record) == name and record.status != "skipped"]
         reached = [metres for record in used for metres in _reached(record)]
-        typical, worst = (
-            (f"{number(value)} m" for value in (statistics.median(reached), max(reached))) if reached else "––"
-        )
+        both = (statistics.median(reached), max(reached)) if reached else ()
+        typical, worst = (f"{number(value)} m" for value in both) if both else "––"
         told.append(Limit(name, count, len(used), typical, worst))
     return told

@@ -359,9 +359,10 @@ def wrap(text: str, ink: Ink, width: float) -> list[str]:
     return lines
 
 
-_BREAKS = re.compile(
-    r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef][、。，．・：；？！）」』】ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ]*|[^\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
-)
+WIDE = r"\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef"
+"""Kana, Chinese characters and their marks; Korean is set by words."""
+CLOSING = "、。，．・：；？！）」』】ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
+_BREAKS = re.compile(rf"[{WIDE}][{CLOSING}]*|[^{WIDE}]+")
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:

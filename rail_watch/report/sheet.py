@@ -16,6 +16,7 @@ from rail_watch.observe.records import ApronLook, Detections, Observation, Scene
 from rail_watch.report import furniture
 from rail_watch.report.caption import Caption, credit, day, month_day, place_short_names, sensor, short_day
 from rail_watch.report.chart import AXIS, HEIGHT, UNSEEN, Chart, Columns, mark
+from rail_watch.report.form import PLAIN, Form
 from rail_watch.report.language import say, term
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Ink, Page, Pen, fit, wrap
@@ -27,8 +28,10 @@ WIDEST_PAGE, NARROWEST_PAGE = 2200, 1400
 MARGIN = 44
 NAMES = 380
 """Room for the row labels."""
-MOST_COLUMNS = 52
-"""Looks on one page."""
+DATES = 132
+"""Room for the dates above the columns."""
+MOST_COLUMNS, MOST_NARROW = 52, 20
+"""Looks on one page, and in a picture of a given height."""
 ROW = 44
 WIDEST, NARROWEST = 280, 34
 """Width of a look's column."""
@@ -66,13 +69,32 @@ def pages(detections: Detections, site: Site) -> Iterator[tuple[str, Bytes, Capt
             yield name, sheet.draw(), sheet.caption
 
 
+def part(detections: Detections, site: Site, name: str, form: Form) -> tuple[Bytes, Caption]:
+    """Draw the grid of tracks by looks, or the series over time, alone: `name` is "grid" or "series".
+
+    More looks than a page holds are left out, the earliest first; the caption says from when to when it is.
+    """
+    looks = sorted(detections.scenes, key=lambda record: (record.when, record.id))
+    looks = looks[-(MOST_NARROW if form.narrow else MOST_COLUMNS) :]
+    sheet = _Sheet(detections, site, looks, which=(-1, 1), parts=(name,), form=form)
+    return sheet.draw(), sheet.caption
+
+
 class _Sheet:
     def __init__(
-        self, detections: Detections, site: Site, looks: Sequence[SceneRecord], *, which: tuple[int, int]
+        self,
+        detections: Detections,
+        site: Site,
+        looks: Sequence[SceneRecord],
+        *,
+        which: tuple[int, int],
+        parts: Sequence[str] = ("grid", "series"),
+        form: Form = PLAIN,
     ) -> None:
         self.detections, self.site, self.looks = detections, site, looks
+        self.parts, self.form = parts, form
         self.simulated = any(record.simulated for record in looks)
-        self.caption = _caption(detections, site, looks, which)
+        self.caption = _caption(detections, site, looks, (which, "grid" in parts))
         self.tracked = bool(ways(site))
         self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", say("sheet.site"))]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
@@ -83,26 +105,37 @@ class _Sheet:
 
     def draw(self) -> Bytes:
         head = (BAND_HEIGHT if self.simulated else 0) + 96
-        dates = 132
-        grid = len(self.rows) * ROW
+        text = _lines(self.caption, self.width - 2 * MARGIN, short=self.form.narrow)
+        gridded, charted = "grid" in self.parts, "series" in self.parts
         top = head + (84 if self.width > 1800 else 130)
-        under = top + dates + grid + 18
-        limits = under + len(self.sensors) * 34 + 12
-        series = limits + 60
-        foot = series + (2 if self.aprons else 1) * (HEIGHT + 60)
-        text = _lines(self.caption, self.width - 2 * MARGIN)
-        page = Page(self.width, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
+        dates = top + DATES
+        under = dates + (len(self.rows) * ROW + 18 if gridded else 0)
+        series = under + (len(self.sensors) * 34 + 72 if gridded else 12)
+        charts = (2 if self.aprons else 1) * (HEIGHT + 60) if charted else -20
+        foot = series + charts
+        page = self._page(int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
         self._head(page, head)
         self._legend(page, head + 26)
-        self._dates(page, top + dates - 8)
-        self._grid(page, top + dates)
-        self._sensors(page, under)
-        self._limits(page, limits)
-        (self._lengths if self.tracked else self._changes)(page, series + 40)
-        if self.aprons:
-            self._fills(page, series + 100 + HEIGHT)
+        self._dates(page, dates - 8)
+        if gridded:
+            self._grid(page, dates)
+            self._sensors(page, under)
+            self._limits(page, under + len(self.sensors) * 34 + 12)
+        if charted:
+            (self._lengths if self.tracked else self._changes)(page, series + 40)
+            if self.aprons:
+                self._fills(page, series + 100 + HEIGHT)
         _write_text(page, foot + 44, text)
         return page.pixels()
+
+    def _page(self, height: int) -> Page:
+        """A page as large as the form asks; what a given height leaves free stays white."""
+        if self.form.height is None:
+            return Page(self.width, height, self.form.scale)
+        made = self.form.width * self.form.scale, self.form.height * self.form.scale
+        scale = min(made[0] / self.width, made[1] / height)
+        self.width = int(made[0] / scale)
+        return Page(self.width, int(made[1] / scale), scale)
 
     def _head(self, page: Page, head: int) -> None:
         if self.simulated:
@@ -112,7 +145,7 @@ class _Sheet:
         width, _ = page.measure(span, ink)
         name = drawable(shorten(clean(self.site.name), 70), self.site.id)
         room = self.width - 3 * MARGIN - width
-        title = say("sheet.title", site=name)
+        title = say("sheet.title" if "grid" in self.parts else "sheet.title_series", site=name)
         page.text((MARGIN, head - 28), fit(title if page.measure(title, ink)[0] <= room else name, ink, room), ink)
         page.text((self.width - MARGIN, head - 28), span, replace(ink, ha="right"))
 
@@ -319,8 +352,10 @@ def _span(looks: Sequence[SceneRecord]) -> str:
     return first if first == last else say("date.span", first=first, last=last)
 
 
-def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], which: tuple[int, int]) -> Caption:
-    number, count = which
+def _caption(
+    detections: Detections, site: Site, looks: Sequence[SceneRecord], kind: tuple[tuple[int, int], bool]
+) -> Caption:
+    (number, count), gridded = kind
     figure = f"1{chr(97 + number) if count > 1 else ''}"
     name = clean(site.name, 80)
     first, last = day(looks[0].when), day(looks[-1].when)
@@ -330,18 +365,18 @@ def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], w
     if blind:
         unknown.append(say("sheet.blind", n=blind, of=len(looks), reasons=_reasons(looks)))
     if ways(site):
-        unknown += [say("sheet.reading"), say("sheet.bars")]
+        unknown += [say("sheet.reading"), say("sheet.bars")] if gridded else [say("sheet.bars")]
     sensors = "; ".join(dict.fromkeys(sensor(record) for record in looks))
     said = f"{say('sheet.said', n=len(looks), sensors=sensors)} {_tally(detections, site, looks)}"
     return Caption(
-        heading=say("sheet.figure", number=figure, site=name, span=span),
+        heading=say("sheet.plain" if number < 0 else "sheet.figure", number=figure, site=name, span=span),
         seen=(said, *(clean(line, 500) for line in detections.summary)),
         brief=(said,),
         compared="",
         unknown=(*unknown, *(clean(line, 400) for line in detections.warnings)),
         credit=credit(looks),
         simulated=any(record.simulated for record in looks),
-        alt=say("sheet.alt", site=name, n=len(looks), span=span),
+        alt=say("sheet.alt" if gridded else "sheet.alt_series", site=name, n=len(looks), span=span),
     )
 
 
@@ -359,19 +394,16 @@ def _tally(detections: Detections, site: Site, looks: Sequence[SceneRecord]) -> 
 
 
 def _reasons(looks: Sequence[SceneRecord]) -> str:
-    reasons = dict.fromkeys(
-        clean(term("reason", record.reason) if record.reason else say("sheet.no_reason"), 60)
-        for record in looks
-        if record.status == "skipped"
-    )
+    blind = [record.reason for record in looks if record.status == "skipped"]
+    reasons = dict.fromkeys(clean(term("reason", why) if why else say("sheet.no_reason"), 60) for why in blind)
     return shorten("; ".join(reasons), 160)
 
 
-def _lines(caption: Caption, width: float) -> list[tuple[str, Ink]]:
+def _lines(caption: Caption, width: float, *, short: bool = False) -> list[tuple[str, Ink]]:
     """Caption under the sheet: heading, what was seen (the count only; the log is in the text file), limits, credit."""
     body, bold, small = Ink(8), Ink(8, bold=True), Ink(6.8, "#57606a")
     text = [(line, bold) for line in wrap(drawable(caption.heading, limit=LONG), bold, width)]
-    for part in (caption.brief[0], " ".join(caption.unknown)):
+    for part in (caption.brief[0], "" if short else " ".join(caption.unknown)):
         text += [(line, body) for line in wrap(drawable(part, limit=LONG), body, width)]
     return text + [(line, small) for line in wrap(drawable(caption.credit, limit=LONG), small, width)]
 
