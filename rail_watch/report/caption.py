@@ -230,8 +230,8 @@ def sequence_caption(site: Site, looks: Sequence[tuple[SceneRecord, Sequence[Obs
     for index, (record, things, hidden) in enumerate(looks):
         when = f"{chr(65 + index)}, {clock(record.when, None)}"
         seen.append(f"{when}: {' '.join(sentence(one, site) for one in things) or say('caption.look_nothing')}")
-        labels = [label(one, site)[0] for one in things if one.kind != "change"]
-        brief.append(say("caption.look_seen", date=when, what="; ".join(labels) or say("caption.look_nothing")) + ".")
+        what = "; ".join(_listed(things, site)) or say("caption.look_nothing")
+        brief.append(say("caption.look_seen", date=when, what=what) + ".")
         if hidden >= 0.02:
             unknown.append(say("caption.look_hidden", date=when, percent=number(100 * hidden)) + ".")
         unknown += cannot(site, record, things, 0.0)
@@ -251,6 +251,15 @@ def sequence_caption(site: Site, looks: Sequence[tuple[SceneRecord, Sequence[Obs
         simulated=simulated,
         alt=say(key, site=name, n=len(looks), looks=told_looks),
     )
+
+
+def _listed(things: Sequence[Observation], site: Site) -> list[str]:
+    """Trains one by one, piles by number, and what has gone."""
+    trains = [label(one, site)[0] for one in things if one.kind in ("train", "train-on-bridge")]
+    piles = [one for one in things if one.kind == "cargo"]
+    gone = sum(one.change == "departed" for one in piles)
+    here = [say("caption.count_cargo", n=len(piles) - gone)] if len(piles) > gone else []
+    return [*trains, *here, *([say("label.gone", what=say("caption.count_cargo", n=gone))] if gone else [])]
 
 
 def count(observations: Sequence[Observation]) -> str:

@@ -25,7 +25,7 @@ from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import Frame, View, covered, track_in, veiled, ways
 from rail_watch.report.watermark import marked
-from rail_watch.sun import SunPosition, sun_position
+from rail_watch.sun import SunPosition
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ BAND_HEIGHT = 62
 MOST_LABELS = {"after": 10, "image": 10, "before": 6}
 SMALL_PANEL = 760
 """Pixels of width below which labels have one line."""
-HEAD, LEAST_FOOT, HIGHEST = 84, 150, 1.1
+HEAD, LEAST_FOOT, HIGHEST = 84, 210, 1.1
 """Title; words under pictures of a given height; height of a sequence over the figure's width."""
 SMOOTHING = 0.8
 """Sensor pixels by which an outline along pixels may be straightened."""
@@ -75,6 +75,8 @@ class Plate:
     pair: bool = True
     """Two shots are before and after."""
     form: Form = PLAIN
+    changes_named: bool = True
+    """Whether changed ground gets labels too, or its outline alone."""
     title: str = ""
     """Stands at the upper right; the last shot's date where it is empty."""
 
@@ -193,7 +195,7 @@ class _Panel:
         rows, cols = plate.frame.shape
         self.box: Box = (self.left, self.top, self.left + cols, self.top + rows)
         self.corner = np.array(corner, dtype=float)
-        self.sun = _sun(shot.record, plate.site)
+        self.sun = furniture.sun_of(shot.record, plate.site)
 
     def draw(self, strip: int, *, outer: tuple[bool, bool]) -> None:
         shapes = {one.id: _outline(self.plate.frame, one, self.shot.record.gsd_m) for one in self.shot.observations}
@@ -304,11 +306,12 @@ class _Panel:
         weighted = [(shapely.get_coordinates(shape.exterior), 30.0) for shape in around]
         weighted += [(shapely.get_coordinates(line), 1.0) for line in lines if line is not None]
         clutter = clutter_raster((cols, rows), weighted)
-        plate = _emptiest_corner(
-            clutter, (furniture.badge_width(self.plate.frame), furniture.BADGE_HEIGHT), (cols, rows)
-        )
-        furniture.badge(self.page, moved(plate, self.corner), self.plate.frame, self.sun)
-        room = Room((cols, rows), clutter, (plate,))
+        room = Room((cols, rows), clutter)
+        if not self.plate.form.narrow:
+            size = (furniture.badge_width(self.plate.frame), furniture.BADGE_HEIGHT)
+            corner = _emptiest_corner(clutter, size, (cols, rows))
+            furniture.badge(self.page, moved(corner, self.corner), self.plate.frame, self.sun)
+            room = replace(room, blocked=(corner,))
         room = self._cloud_words(room)
         room = self._dimensions(by_id, room)
         inside = shapely.box(0, 0, cols, rows)
@@ -350,7 +353,8 @@ class _Panel:
     def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:
         wide = min(640.0, 0.55 * room.extent[0])
         small = room.extent[0] < SMALL_PANEL
-        chosen = items[: MOST_LABELS.get(self.role, 4)]
+        told = [item for item in items if self.plate.changes_named or item[0].kind != "change"]
+        chosen = told[: MOST_LABELS.get(self.role, 4)]
         cards = [Card(self.page, one, shape, self.plate.site, room=wide, brief=small) for one, shape in chosen]
         placed = place([Label(card.size, spine_of(card.shape)) for card in cards], room)
         for card, spot in zip(cards, placed, strict=True):
@@ -424,14 +428,6 @@ def _inside_mask(mask: NDArray[np.bool_], size: tuple[float, float], room: Room)
 
 def _overlap(one: Box, two: Box) -> bool:
     return one[0] < two[2] + 6 and two[0] < one[2] + 6 and one[1] < two[3] + 6 and two[1] < one[3] + 6
-
-
-def _sun(record: SceneRecord, site: Site) -> SunPosition | None:
-    """The catalogue's sun, or the computed one."""
-    if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
-        return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
-    centre = site.polygon.centroid
-    return sun_position(record.when, centre.x, centre.y)
 
 
 def _clock_for(record: SceneRecord, site: Site, ink: Ink, room: float) -> str:

@@ -28,6 +28,8 @@ Template = Literal["figure", "pair", "sequence", "overview", "track-grid", "time
 TEMPLATES: tuple[Template, ...] = ("figure", "pair", "sequence", "overview", "track-grid", "timeline")
 FROM_RECORD = ("track-grid", "timeline")
 """Templates that need no pixels."""
+LEAST_OVERVIEW = 0.3
+"""Width over length of an overview: a thin site leaves labels no room."""
 FEWEST, MOST = 3, 6
 """Looks of a sequence."""
 
@@ -140,7 +142,7 @@ def _plate(run: Run, order: Order) -> Plate:
         heading="caption.whole" if order.template == "overview" else "caption.close",
         alone=True,
     )
-    return replace(plate, caption=caption)
+    return replace(plate, caption=caption, changes_named=order.template != "overview")
 
 
 def _task(run: Run, scene: str, *, whole: bool) -> Task:
@@ -150,6 +152,7 @@ def _task(run: Run, scene: str, *, whole: bool) -> Task:
     found += run.gone(record, found)
     if whole or not found:
         frame, _ = frames(run.site, [run.site.polygon], stack.gsd_m)[0]
+        frame = replace(frame, width_m=max(frame.width_m, LEAST_OVERVIEW * frame.length_m))
         return Task(record, frame, tuple(found), 0)
     frame, group = min(frames(run.site, [one.geometry for one in found], stack.gsd_m), key=lambda one: min(one[1]))
     return Task(record, frame, tuple(found[i] for i in sorted(group)), 0)

@@ -23,6 +23,8 @@ LONG = 4000
 KIND_DASHES: dict[str, tuple[float, ...] | None] = {"cargo": None, "change": (1.2, 1.6)}
 GONE_DASH = (4.5, 2.6)
 BODY, SMALL, KEY = Ink(8.2), Ink(6.8, "#57606a"), Ink(7.2, va="center")
+ONE_SUN_DEG = 15.0
+"""Suns nearer to each other than this are drawn as one."""
 KEY_LINE = 40
 """Pixels from one line of the legend to the next."""
 
@@ -40,8 +42,9 @@ class Footer:
     def __init__(self, plate: Plate, top: int) -> None:
         self.plate = plate
         caption, form = plate.caption, plate.form
-        self.width = form.width - 2 * MARGIN - (0 if form.narrow else LOCATOR[0] + 50)
-        self.keys = _key_lines(plate, self.width)
+        beside = furniture.badge_width(plate.frame) + 20 if form.narrow else LOCATOR[0] + 50
+        self.width = form.width - 2 * MARGIN - beside
+        self.keys = _key_lines(plate, form.width - 2 * MARGIN if form.narrow else self.width)
         bold = replace(BODY, bold=True)
         self.heading = wrap(drawable(caption.heading, limit=LONG), bold, self.width)
         self.body = [
@@ -63,6 +66,16 @@ class Footer:
         left -= len(self.heading) * BODY.line_px + 10
         self.body = self.body if len(self.body) * BODY.line_px <= left else []
 
+    def _badge(self, page: Page) -> None:
+        """North, sun and scale once for all pictures, where they are too small to hold them."""
+        plate, wide = self.plate, furniture.badge_width(self.plate.frame)
+        low = page.height - 24
+        box = (page.width - MARGIN - wide, low - furniture.BADGE_HEIGHT, page.width - MARGIN, low)
+        suns = [furniture.sun_of(shot.record, plate.site) for shot in plate.shots]
+        azimuths = [sun.azimuth_deg for sun in suns if sun is not None]
+        alike = not azimuths or max(azimuths) - min(azimuths) <= ONE_SUN_DEG
+        furniture.badge(page, box, plate.frame, suns[-1], dial=alike)
+
     def draw(self, page: Page, top: int) -> None:
         """Draw it below `top`."""
         y = top + 18.0
@@ -79,7 +92,9 @@ class Footer:
         if form.height is not None:
             y = form.height - 20 - (len(self.credit) - 1) * SMALL.line_px
         page.lines((MARGIN, y), self.credit, SMALL)
-        if not form.narrow:
+        if form.narrow:
+            self._badge(page)
+        else:
             right, low = page.width - MARGIN, top + 12
             box = (right - LOCATOR[0], low, right, low + LOCATOR[1])
             furniture.locator(page, box, self.plate.site, self.plate.frame)

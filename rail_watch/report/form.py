@@ -30,6 +30,6 @@ PLAIN = Form(2000, None, 1.0, DPI)
 SIZES = {
     "print": Form(2000, None, 1.5, 300),
     "web": Form(2000, None, 0.8, 144),
-    "social": Form(1200, 675, 4 / 3, 144),
+    "social": Form(1500, 844, 16 / 15, 144),
 }
 """3000 pixels wide at 300 dpi (254 mm); 1600 pixels wide; 1600 by 900 pixels."""

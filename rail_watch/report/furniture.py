@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Site
 from rail_watch.grid import WGS84
+from rail_watch.observe.records import SceneRecord
 from rail_watch.prepare.zones import local_frame, reproject
 from rail_watch.report.language import say
 from rail_watch.report.page import Box, Ink, Page, Pen
 from rail_watch.report.stretch import Frame, ways
-from rail_watch.sun import SunPosition
+from rail_watch.sun import SunPosition, sun_position
 
 BADGE_HEIGHT = 84
 BADGE_GROUND = Pen(width=0, fill="#101418", alpha=0.72, zorder=8)
@@ -36,6 +37,14 @@ def metres(length: float) -> str:
     return f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
 
 
+def sun_of(record: SceneRecord, site: Site) -> SunPosition | None:
+    """The catalogue's sun, or the computed one."""
+    if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
+        return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
+    centre = site.polygon.centroid
+    return sun_position(record.when, centre.x, centre.y)
+
+
 def badge_width(frame: Frame) -> float:
     """Pixels the badge of north arrow, sun and scale bar takes."""
     return 2.12 * BADGE_HEIGHT + 40 + _bar_px(frame)
@@ -45,13 +54,14 @@ def _bar_px(frame: Frame) -> float:
     return round_length(0.2 * frame.shape[1] * frame.metres_per_px) / frame.metres_per_px
 
 
-def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None) -> None:
-    """Draw north arrow, sun dial and scale bar on a dark plate."""
+def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None, *, dial: bool = True) -> None:
+    """Draw north arrow, sun dial (where there is one sun to show) and scale bar on a dark plate."""
     left, top, _, bottom = box
     page.rounded(box, BADGE_GROUND, 10)
     middle = (top + bottom) / 2
     _north_arrow(page, (left + BADGE_HEIGHT / 2, middle), frame)
-    _sun_dial(page, (left + 1.62 * BADGE_HEIGHT, middle), frame, sun)
+    if dial:
+        _sun_dial(page, (left + 1.62 * BADGE_HEIGHT, middle), frame, sun)
     _scale_bar(page, (left + 2.12 * BADGE_HEIGHT + 8, middle), frame)
 
 

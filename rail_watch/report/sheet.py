@@ -151,12 +151,13 @@ class _Sheet:
 
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
-        for state, hidden, words in (
+        entries = (
             ("occupied", 0, say("sheet.occupied" if self.tracked else "sheet.changed")),
             ("empty", 0, say("sheet.empty" if self.tracked else "sheet.unchanged")),
             ("unknown", 0, say("sheet.unknown")),
             ("empty", 8, say("sheet.partly")),
-        ):
+        )
+        for state, hidden, words in entries if "grid" in self.parts else entries[2:3]:
             wide = 66 + page.measure(words, Ink(7.6))[0]
             if x + wide > self.width - MARGIN:
                 x, y = float(MARGIN), y + 46
