@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
@@ -19,6 +20,7 @@ from rail_watch.report.caption import Caption, clock, pair_caption
 from rail_watch.report.departures import departed
 from rail_watch.report.figure import Plate, Shot, arranged, draw, panels
 from rail_watch.report.form import PLAIN, Form
+from rail_watch.report.language import language, spoken
 from rail_watch.report.names import slug
 from rail_watch.report.page import Box, house_style
 from rail_watch.report.picture import Shown, shown
@@ -189,15 +191,15 @@ def write_reports(
     with house_style(), ThreadPoolExecutor(max_workers=1) as writer:
         given: list[Future[list[Shown]]] = []
         if pool is not None:
-            given.append(pool.submit(_draw_overview, detections, site, out))
-        written = [*given] or [writer.submit(_write, *page) for page in _overview(detections, site, out)]
+            given.append(pool.submit(_draw_overview, detections, site, out, language()))
+        written = [*given] or [_submit(writer, *page) for page in _overview(detections, site, out)]
         for number, task in enumerate(run.tasks(), start=2):
             pair, path = run.pair(task, number), out / _file_name(task, taken)
             if pool is not None and sum(not one.done() for one in given) < AHEAD:
-                given.append(pool.submit(_draw_and_write, pair, path))
+                given.append(pool.submit(_draw_and_write, pair, path, language()))
                 written.append(given[-1])
             else:
-                written.append(writer.submit(_write, path, draw(pair), pair.caption, _place(pair)))
+                written.append(_submit(writer, path, draw(pair), pair.caption, _place(pair)))
         pictures = [one for job in written for one in job.result()]
     paths = [out / f"{one.name}{ending}" for one in pictures for ending in (".png", ".txt")]
     return [*paths, save_text(html.page(detections, site, pictures), out / "report.html")]
@@ -207,12 +209,22 @@ _Place = tuple[str, tuple[Box, ...], tuple[str, ...]]
 """Scene a figure is of, where the pictures that can be laid over one another stand in it, and their dates."""
 
 
+NOWHERE: _Place = ("", (), ())
+_Written = Future[list[Shown]]
+
+
 def _place(pair: Plate) -> _Place:
     return pair.after.record.id, panels(pair), tuple(clock(shot.record.when, None) for shot in pair.shots)
 
 
-def _draw_overview(detections: Detections, site: Site, out: Path) -> list[Shown]:
-    with house_style():
+def _submit(writer: Executor, path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = NOWHERE) -> _Written:
+    """Write in the other thread, in the language of this one."""
+    context = copy_context()
+    return writer.submit(lambda: context.run(_write, path, pixels, caption, place))
+
+
+def _draw_overview(detections: Detections, site: Site, out: Path, code: str) -> list[Shown]:
+    with house_style(), spoken(code):
         return [one for page in _overview(detections, site, out) for one in _write(*page)]
 
 
@@ -220,12 +232,12 @@ def _overview(detections: Detections, site: Site, out: Path) -> Iterator[tuple[P
     return ((out / name, pixels, caption) for name, pixels, caption in sheet.pages(detections, site))
 
 
-def _draw_and_write(pair: Plate, path: Path) -> list[Shown]:
-    with house_style():
+def _draw_and_write(pair: Plate, path: Path, code: str) -> list[Shown]:
+    with house_style(), spoken(code):
         return _write(path, draw(pair), pair.caption, _place(pair))
 
 
-def _write(path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = ("", (), ())) -> list[Shown]:
+def _write(path: Path, pixels: sheet.Bytes, caption: Caption, place: _Place = NOWHERE) -> list[Shown]:
     save(pixels, path.with_name(path.name + ".png"), caption.metadata())
     save_text(caption.text(), path.with_name(path.name + ".txt"))
     scene, boxes, dates = place
