@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -104,6 +104,15 @@ def label(observation: Observation, site: Site) -> tuple[str, str]:
     only = observation.kind == "cargo" and len(site.aprons) == 1
     where = "" if only else place_names(site, observation)
     return what, ", ".join(part for part in (where, _since(observation)) if part)
+
+
+def brief_label(observation: Observation) -> str:
+    """One short line for a small picture, where a sign tells what came and went; a hedge stays."""
+    train = observation.kind in ("train", "train-on-bridge")
+    what = _size(replace(observation, railcars=None) if train else observation)
+    if observation.change != "departed" and observation.likelihood and observation.likelihood not in CERTAIN:
+        return say("label.hedged", what=what, likelihood=clean(term("likelihood", observation.likelihood), 40))
+    return what
 
 
 def _size(observation: Observation) -> str:
@@ -231,9 +240,9 @@ def sequence_caption(site: Site, looks: Sequence[tuple[SceneRecord, Sequence[Obs
         when = f"{chr(65 + index)}, {clock(record.when, None)}"
         seen.append(f"{when}: {' '.join(sentence(one, site) for one in things) or say('caption.look_nothing')}")
         what = "; ".join(_listed(things, site)) or say("caption.look_nothing")
-        brief.append(say("caption.look_seen", date=when, what=what) + ".")
+        brief.append(say("caption.look_seen", date=when, what=what))
         if hidden >= 0.02:
-            unknown.append(say("caption.look_hidden", date=when, percent=number(100 * hidden)) + ".")
+            unknown.append(say("caption.look_hidden", date=when, percent=number(100 * hidden)))
         unknown += cannot(site, record, things, 0.0)
     told_looks = "; ".join(
         say("caption.alt_look", date=day(record.when), what=count(things) if things else say("caption.alt_nothing"))

@@ -10,7 +10,7 @@ from shapely.ops import nearest_points
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation
-from rail_watch.report.caption import label
+from rail_watch.report.caption import brief_label, label
 from rail_watch.report.labels import Placed
 from rail_watch.report.names import drawable
 from rail_watch.report.page import Box, Ink, Page, Pen, fit
@@ -57,7 +57,7 @@ class Card:
         self.edge = 28 if observation.change in SIGNS else 8
         what, where = label(observation, site)
         if brief:
-            where = ""
+            what, where = brief_label(observation), ""
         self.what, self.where = fit(drawable(what), self.first, room), fit(drawable(where), self.second, room)
         wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
         self.size = (wide + self.edge + 26, 62.0 if self.where else 36.0)

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 OFF = 17.0
 """Pixels between the outline and the line."""
+WEIGHT = 200.0
+"""Of its words in the clutter."""
 TICK = 9.0
 SHORTEST = 130.0
 """Pixels; a shorter train has no room for a line with its words."""
@@ -41,6 +43,13 @@ class Dimension:
         pieces = np.linspace(self.start, self.end, 9)
         spans = [(pieces[i : i + 2].min(axis=0) - 3, pieces[i : i + 2].max(axis=0) + 3) for i in range(8)]
         return (self.plate, *((float(a[0]), float(a[1]), float(b[0]), float(b[1])) for a, b in spans))
+
+    def weighed(self, clutter: Floats) -> Floats:
+        """Return the clutter with the words in it, lest a leader run across them."""
+        left, top, right, bottom = (int(side // CELL) for side in self.plate)
+        result = clutter.copy()
+        result[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = WEIGHT
+        return result
 
     def draw(self, page: Page, corner: Floats) -> None:
         """Draw it; `corner` is the picture's upper-left corner on the page."""

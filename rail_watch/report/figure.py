@@ -347,7 +347,7 @@ class _Panel:
             line = dimension.beside(shape, words, room, others)
             if line is not None:
                 line.draw(self.page, self.corner)
-                room = replace(room, blocked=(*room.blocked, *line.boxes))
+                room = replace(room, clutter=line.weighed(room.clutter), blocked=(*room.blocked, *line.boxes))
         return room
 
     def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:

@@ -18,6 +18,8 @@ from rail_watch.report.stretch import Frame, ways
 from rail_watch.sun import SunPosition, sun_position
 
 BADGE_HEIGHT = 84
+SHORT_BAR = 80.0
+"""Pixels; a shorter scale bar has no room for its zero."""
 BADGE_GROUND = Pen(width=0, fill="#101418", alpha=0.72, zorder=8)
 LIGHT = "#ffffff"
 SUN_COLOUR = "#ffd23f"
@@ -104,8 +106,11 @@ def _scale_bar(page: Page, start: tuple[float, float], frame: Frame) -> None:
         box = (x + piece * half, y + 8, x + (piece + 1) * half, y + 18)
         page.rectangle(box, Pen(LIGHT, 0.7, fill=fill, zorder=9))
     length = length_px * frame.metres_per_px
-    page.text((x, y - 1), "0", Ink(6.5, LIGHT, ha="center"))
-    page.text((x + length_px, y - 1), metres(round(length, 6)), Ink(6.5, LIGHT, ha="right"))
+    if length_px > SHORT_BAR:
+        page.text((x, y - 1), "0", Ink(6.5, LIGHT, ha="center"))
+    left = length_px <= SHORT_BAR
+    at = (x if left else x + length_px, y - 1)
+    page.text(at, metres(round(length, 6)), Ink(6.5, LIGHT, ha="left" if left else "right"))
 
 
 def locator(page: Page, box: Box, site: Site, frame: Frame) -> None:

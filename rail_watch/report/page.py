@@ -206,8 +206,9 @@ class Page:
         return np.asarray(renderer.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
     def measure(self, text: str, ink: Ink) -> tuple[float, float]:
-        """Width and height of one line in pixels."""
-        return fit_size(text, ink)
+        """Width and height of one line in the layout's pixels: small letters are a little wider than large ones."""
+        files, dpi = _faces(_font(ink.size, ink.bold)), self._dpi
+        return _measured(text, ink.size, files, dpi) / self.scale, points(ink.size) * 1.1
 
     def text(self, at: Point, text: str, ink: Ink) -> None:
         r"""Write one line, verbatim: `$`, `_` and `\` are letters like others."""
@@ -326,12 +327,12 @@ def _dashes(pen: Pen) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=8192)
-def _measured(text: str, size: float, files: tuple[str, ...]) -> float:
-    return _set(text, files, size, DPI).get_width_height()[0] / 64
+def _measured(text: str, size: float, files: tuple[str, ...], dpi: float) -> float:
+    return _set(text, files, size, dpi).get_width_height()[0] / 64
 
 
 def _measure(text: str, size: float, bold: bool) -> float:
-    return _measured(text, size, _faces(_font(size, bold)))
+    return _measured(text, size, _faces(_font(size, bold)), DPI)
 
 
 def fit_size(text: str, ink: Ink) -> tuple[float, float]:
@@ -367,9 +368,11 @@ _BREAKS = re.compile(rf"[{WIDE}][{CLOSING}]*|[^{WIDE}]+")
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
     """Yield what must stay on one line, and whether a space stands before it."""
+    ended = False
     for word in text.split():
         for index, piece in enumerate(_BREAKS.findall(word)):
-            yield piece, index == 0
+            yield piece, index == 0 and not ended
+        ended = word[-1] in CLOSING
 
 
 def fit(text: str, ink: Ink, width: float) -> str:
