@@ -94,7 +94,7 @@ class _Sheet:
         self.detections, self.site, self.looks = detections, site, looks
         self.parts, self.form = parts, form
         self.simulated = any(record.simulated for record in looks)
-        self.caption = _caption(detections, site, looks, (which, "grid" in parts))
+        self.caption = _caption(detections, site, looks, (which, parts))
         self.tracked = bool(ways(site))
         self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", say("sheet.site"))]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
@@ -354,9 +354,10 @@ def _span(looks: Sequence[SceneRecord]) -> str:
 
 
 def _caption(
-    detections: Detections, site: Site, looks: Sequence[SceneRecord], kind: tuple[tuple[int, int], bool]
+    detections: Detections, site: Site, looks: Sequence[SceneRecord], kind: tuple[tuple[int, int], Sequence[str]]
 ) -> Caption:
-    (number, count), gridded = kind
+    (number, count), parts = kind
+    gridded = "grid" in parts
     figure = f"1{chr(97 + number) if count > 1 else ''}"
     name = clean(site.name, 80)
     first, last = day(looks[0].when), day(looks[-1].when)
@@ -366,7 +367,8 @@ def _caption(
     if blind:
         unknown.append(say("sheet.blind", n=blind, of=len(looks), reasons=_reasons(looks)))
     if ways(site):
-        unknown += [say("sheet.reading"), say("sheet.bars")] if gridded else [say("sheet.bars")]
+        notes = {"grid": "sheet.reading", "series": "sheet.bars"}
+        unknown += [say(note) for part, note in notes.items() if part in parts]
     sensors = "; ".join(dict.fromkeys(sensor(record) for record in looks))
     said = f"{say('sheet.said', n=len(looks), sensors=sensors)} {_tally(detections, site, looks)}"
     return Caption(
