@@ -1,7 +1,7 @@
 """Seconds that the reports of the sample run take beyond detection, and the PDF and a figure beside them.
 
-Everything is measured in one run on one machine; `share` is the reports' time over the detection's, which a busy machine
-changes less than seconds.
+Everything is measured in one run on one machine; `share` is the reports' time over the detection's, which a busy
+machine changes less than seconds.
 """
 
 from __future__ import annotations
