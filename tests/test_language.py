@@ -238,6 +238,7 @@ def test_a_report_in_another_language(code: str, tmp_path: Path) -> None:
     assert f'<html lang="{code}">' in page
     assert catalogue(code)["page"]["key"] in page
     assert "Key findings" not in page
+    assert "SIMULATED</strong> SIMULATED" not in page
     figure = next(path for path in written if path.name.startswith("2022-12-01") and path.suffix == ".png")
     with Image.open(figure) as image:
         image.load()
