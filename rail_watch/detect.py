@@ -412,3 +412,30 @@ def _nothing(sites: Sequence[Site], parts: Sequence[_Part | None], *, source: Wh
     tried = [item for p in parts if p is not None for item in p.unread if item.failed]
     more = f" ({len(tried)} could not be read: {tried[0].reason})" if tried else ""
     return f"{source}: no scene shows {asked} in the interval and with the sensor asked for{more}"
+
+
+def stacks_of(site: Site, records: Sequence[SceneRecord], *, source: Where, options: DetectOptions) -> dict[str, Stack]:
+    """Read the scenes of records again and prepare them as the run did, for pictures of an answer that is kept.
+
+    Parameters
+    ----------
+    site : the site that was judged.
+    records : of the sensors that pictures are wanted of, all their looks: they are aligned to one another.
+    source, options : those of the run.
+
+    Returns
+    -------
+    dict
+        Sensor name, as the records have it, to its stack; scenes that cannot be read now are left out.
+    """
+    wanted = {record.id: record.sensor for record in records if record.status != "skipped" or record.clear_fraction}
+    found = providers.find(site, options.when, source=source, sensor=options.sensor)
+    refs = [ref for ref in found.scenes if ref.id in wanted]
+    scenes, _ = _read_all(refs, site, jobs=options.jobs, progress=None)
+    scenes, _ = checked(scenes, site)
+    stacks = {}
+    for name in dict.fromkeys(wanted.values()):
+        group = sorted((s for s in scenes if wanted[s.ref.id] == name), key=lambda s: (s.ref.when, s.ref.id))
+        if group:
+            stacks[name] = prepare(group, site, sensor=name, align=_kind(group[0]) != "radar")
+    return stacks

@@ -17,6 +17,8 @@ import pytest
 import shapely
 from bundle_material import Made, edited, outcome, packed, refused
 from cli_material import DAYS, picture, write_aoi, write_scene
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from server_material import serving, write_served
 
 from rail_watch import aoi, imagery
@@ -117,6 +119,26 @@ def test_one_changed_byte_in_any_member_is_found_and_named(made: Made, tmp_path:
             found = verify(tmp_path / "x.zip")
             assert found.verdict == "differs" and len(found.damaged) == 1
             assert found.damaged[0].startswith(f"{info.filename}: changed")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_one_changed_byte_anywhere_is_found(made: Made, tmp_path: Path, data: st.DataObject) -> None:
+    """Any byte, changed in any way: named where it lies in a member, and refused in one line elsewhere."""
+    whole = bytearray(made.zip.read_bytes())
+    at = data.draw(st.integers(0, len(whole) - 1), label="offset")
+    whole[at] ^= data.draw(st.integers(1, 255), label="change")
+    (tmp_path / "x.zip").write_bytes(whole)
+    with zipfile.ZipFile(made.zip) as file:
+        spans = [(one.filename, one.header_offset + 30 + len(one.filename), one.file_size) for one in file.infolist()]
+    inside = [name for name, start, size in spans if start <= at < start + size]
+    if not inside:
+        with pytest.raises(BadInput, match=r"x\.zip"):
+            verify(tmp_path / "x.zip")
+        return
+    found = verify(tmp_path / "x.zip")
+    assert found.verdict == "differs"
+    assert [line.partition(":")[0] for line in found.damaged] == inside
 
 
 @pytest.mark.slow

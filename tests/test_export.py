@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,50 @@ def test_geopackage_has_its_style_and_the_looks(answer: Path, exported: Path) ->
     values = {one.get("value") for one in root.iter("category")}
     assert values == {"train", "train-on-bridge", "cargo", "change"}
     assert {one.get("symbol") for one in root.iter("category")} == {one.get("name") for one in root.iter("symbol")}
+
+
+QGIS = """
+import json, os, sys
+from qgis.core import QgsApplication, QgsVectorLayer
+QgsApplication.setPrefixPath("/usr", True)
+app = QgsApplication([], False)
+app.initQgis()
+told = {}
+for name in ("observations", "looks"):
+    layer = QgsVectorLayer(f"{sys.argv[1]}|layername={name}", name, "ogr")
+    told[name] = [layer.isValid(), layer.featureCount()]
+    if name == "observations":
+        _, loaded = layer.loadDefaultStyle()
+        renderer = layer.renderer()
+        told["loaded"] = loaded
+        told["values"] = sorted(one.value() for one in renderer.categories())
+        told["crs"] = layer.crs().authid()
+print(json.dumps(told), flush=True)
+os._exit(0)  # taking QGIS down in order crashes some versions after all is said
+"""
+
+
+def system_python_with_qgis() -> str | None:
+    """QGIS's own Python: that of the system, which an environment does not see."""
+    python = "/usr/bin/python3"
+    if not Path(python).exists() or not list(Path("/usr/lib/python3/dist-packages").glob("qgis/core")):
+        return None
+    return python
+
+
+def test_qgis_opens_the_geopackage_in_the_colours_of_the_figures(answer: Path, exported: Path, tmp_path: Path) -> None:
+    python = system_python_with_qgis()
+    if python is None:
+        pytest.skip("QGIS's own Python is not installed; Debian: apt-get install python3-qgis (1 GB)")
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "QT_QPA_PLATFORM": "offscreen"}
+    command = [python, "-c", QGIS, str(exported / "a.gpkg")]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    rows = len(document(answer)["observations"]["features"])
+    assert told["observations"] == [True, rows] and told["looks"][0] and told["looks"][1] > 0
+    assert told["crs"] == "EPSG:4326"
+    assert told["loaded"] and told["values"] == ["cargo", "change", "train", "train-on-bridge"]
 
 
 def test_csv_has_a_row_for_each_observation(answer: Path, exported: Path) -> None:

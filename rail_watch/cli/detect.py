@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from rail_watch.cli.console import Bar, columns, note, plain, talk_of, verbosity_options
-from rail_watch.cli.options import check_folder, false_alarm_rate_option, source_of, stamp
+from rail_watch.cli.options import check_folder, false_alarm_rate_option, language_option, source_of, stamp
 from rail_watch.errors import BadAoi, BadInput
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rail_watch.aoi.site import Site
+    from rail_watch.cli.files import Extras
     from rail_watch.detect import DetectOptions, DetectRun
     from rail_watch.providers import Source
     from rail_watch.report.timelapse import Form
@@ -26,7 +27,7 @@ FOUND = 10
 DEFAULT_OUT = Path("out")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -80,6 +81,8 @@ def _cores() -> int:
     type=click.Choice(("gif", "webp")),
     help="Write a film of each sensor's looks too, dates burnt in, to the folder of the reports.",
 )
+@click.option("--pdf", is_flag=True, help="Write report.pdf beside report.html too; needs the extra `pdf`.")
+@language_option
 @false_alarm_rate_option
 @click.option(
     "--jobs", type=click.IntRange(1, 64), help="Scenes read at the same time.  [default: processors, at most 8]"
@@ -99,6 +102,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     out: Path | None,
     style: str,
     timelapse: Form | None,
+    pdf: bool,
+    language: str,
     false_alarm_rate: float,
     jobs: int | None,
     offline: bool,
@@ -126,15 +131,31 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     folder = out or (DEFAULT_OUT if style == "table" else None)
     if folder is not None:
         check_folder(folder)
-    elif timelapse is not None:
-        raise BadInput("--timelapse writes files: give the folder with --out")
+    elif timelapse is not None or pdf:
+        raise BadInput(f"{'--pdf' if pdf else '--timelapse'} writes files: give the folder with --out")
+    wanted = _extras(timelapse, pdf, language)
     sites = _sites(names)
     options = _options(interval, sensor, false_alarm_rate, jobs)
-    runs, written = _run(ctx, sites, chosen, options=options, created=created, out=(folder, timelapse))
+    runs, written = _run(ctx, sites, chosen, options=options, created=created, out=(folder, wanted))
     _print(runs, style, several=len(sites) > 1, out=folder, written=written)
     whole = _tell_faults(ctx, sites, runs)
     found = exit_code and any(run.detections.observations for run in runs)
     ctx.exit(FOUND if found else 0 if whole else PARTLY)
+
+
+def _extras(timelapse: Form | None, pdf: bool, language: str) -> Extras:
+    """Return what is to be written beside the answer, refusing now what would fail after a minute of work."""
+    from rail_watch.cli.files import Extras
+
+    if language != "en":
+        from rail_watch.report.fonts import needed
+
+        needed(language)
+    if pdf:
+        from rail_watch.report.pdf import check
+
+        check()
+    return Extras(timelapse, pdf, language)
 
 
 def _options(interval: str | None, sensor: str | None, rate: float, jobs: int | None) -> DetectOptions:
@@ -142,7 +163,7 @@ def _options(interval: str | None, sensor: str | None, rate: float, jobs: int | 
     from rail_watch.imagery import parse_interval
 
     when = (None, None) if interval is None else parse_interval(interval)
-    return DetectOptions(when=when, sensor=sensor, false_alarm_rate=rate, jobs=jobs or min(_cores(), 8))
+    return DetectOptions(when=when, sensor=sensor, false_alarm_rate=rate, jobs=jobs or min(cores(), 8))
 
 
 def _sites(names: Sequence[str]) -> list[Site]:
@@ -163,7 +184,7 @@ def _run(
     *,
     options: DetectOptions,
     created: datetime,
-    out: tuple[Path | None, Form | None],
+    out: tuple[Path | None, Extras],
 ) -> tuple[list[DetectRun], list[Path]]:
     """Judge the sites and write the answers, and films of the form asked for, to the folder asked for."""
     from rail_watch import imagery
@@ -171,7 +192,7 @@ def _run(
     from rail_watch.detect import detect_sites, helpers
 
     chosen = source if source is not None else imagery.sample_imagery_path()
-    folder, timelapse = out
+    folder, wanted = out
     bar, written = Bar(talk_of(ctx)), []
     try:
         with helpers(options.jobs) as pool:
@@ -179,7 +200,7 @@ def _run(
             for number, run in enumerate(runs if folder is not None else ()):
                 assert folder is not None
                 bar(number, len(runs), f"{run.site.id}: writing reports")
-                written += write_answer(run, folder / run.site.id, pool=pool, timelapse=timelapse)
+                written += write_answer(run, folder / run.site.id, pool=pool, extras=wanted)
     finally:
         bar.close()
     return runs, written

@@ -41,7 +41,7 @@ def command(document: Path, style: str, out: Path) -> None:
     site or several.
     """
     check_folder(out.parent)
-    runs = _read(document)
+    runs = read_answers(document)
     try:
         _WRITERS[style](runs, out)
     except (TypeError, ValueError, AttributeError) as fault:
@@ -51,7 +51,7 @@ def command(document: Path, style: str, out: Path) -> None:
     click.echo(f"Written: {out} ({count} observation{'' if count == 1 else 's'})")
 
 
-def _read(path: Path) -> list[Detections]:
+def read_answers(path: Path) -> list[Detections]:
     """Read a document, or a set of them."""
     from rail_watch.aoi.json_file import read_json
     from rail_watch.observe.document import SET_SCHEMA, from_document

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,24 @@ def made(folder: Path) -> Iterator[None]:
         ) from fault
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What is written beside the answer, and how."""
+
+    timelapse: Form | None = None
+    """Form of a film of each sensor; None for no film."""
+    pdf: bool = False
+    language: str = "en"
+    """Of pictures and page; the document is in English."""
+
+
+NOTHING_MORE = Extras()
+
+
 def write_answer(
-    run: DetectRun, folder: Path, *, pool: Executor | None = None, timelapse: Form | None = None
+    run: DetectRun, folder: Path, *, pool: Executor | None = None, extras: Extras = NOTHING_MORE
 ) -> list[Path]:
     """Write the document, the observations for a GIS, the PNG reports and the page of one site into a folder.
-
-    `timelapse` asks for a film of each sensor too, as GIF or WebP.
 
     Raises
     ------
@@ -70,13 +83,24 @@ def write_answer(
         The folder cannot be written to.
     """
     from rail_watch.report import write_reports, write_timelapses
+    from rail_watch.report.language import spoken
 
-    with made(folder):
+    timelapse = extras.timelapse
+    with made(folder), spoken(extras.language):
         answer = document.dumps(document.to_document(run.detections))
         observations = document.dumps(document.observations_geojson(run.detections))
-        return [
+        written = [
             write_text(folder / "detections.json", answer),
             write_text(folder / "observations.geojson", observations),
             *write_reports(run.detections, run.site, run.stacks, folder, pool=pool),
             *(write_timelapses(run.detections, run.site, run.stacks, folder, form=timelapse) if timelapse else ()),
         ]
+        return [*written, _pdf(folder)] if extras.pdf else written
+
+
+def _pdf(folder: Path) -> Path:
+    """Set the page just written as a PDF."""
+    from rail_watch.report.pdf import pdf
+    from rail_watch.report.png import save_bytes
+
+    return save_bytes(pdf((folder / "report.html").read_text(encoding="utf-8")), folder / "report.pdf")

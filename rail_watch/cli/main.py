@@ -44,6 +44,7 @@ COMMANDS = {
         "Show what the second RUN says otherwise than the first, of the scenes that both judged.",
     ),
     "export": ("rail_watch.cli.export", "Write an answer as GeoJSON, GeoParquet, GeoPackage, CSV or STAC."),
+    "figure": ("rail_watch.cli.figure", "Make a picture to publish: pair, sequence, overview, grid, timeline."),
     "alerts": ("rail_watch.cli.alerts", "List, send and try out alerts."),
     "archive": ("rail_watch.cli.archive", "Check, copy and export the archive."),
     "bundle": (

@@ -41,6 +41,17 @@ def false_alarm_rate_option(command: Command) -> Command:
     )(command)
 
 
+def language_option(command: Command) -> Command:
+    """Give a command the option --language."""
+    return click.option(
+        "--language",
+        type=click.Choice(("en", "ko", "ja", "fr", "de", "es")),
+        default="en",
+        show_default=True,
+        help="Language of captions, labels and dates; names and JSON stay as they are.",
+    )(command)
+
+
 def table_or_json_option(words: str = "What goes to standard output.") -> Callable[[Command], Command]:
     """Give a command the option --format with the choices table and json; `words`: its help."""
     return click.option(

@@ -10,7 +10,7 @@ from shapely.ops import nearest_points
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation
-from rail_watch.report.caption import label
+from rail_watch.report.caption import brief_label, label
 from rail_watch.report.labels import Placed
 from rail_watch.report.names import drawable
 from rail_watch.report.page import Box, Ink, Page, Pen, fit
@@ -19,6 +19,22 @@ Floats = NDArray[np.float64]
 
 COLOURS = {"train": "#ffd400", "train-on-bridge": "#ffd400", "cargo": "#4cc9f0", "change": "#ff8fd8"}
 """Yellow, sky blue, pink: apart for every common kind of colour blindness, and apart in grey by their dashes."""
+
+
+SIGNS = {"arrived": "came", "departed": "gone", "standing": "stood"}
+"""Changes told by a sign, and the words that explain it."""
+_ARMS = {"arrived": ((1, 0), (0, 1)), "departed": ((1, 0),), "standing": ()}
+
+
+def sign(page: Page, box: Box, change: str, colour: str) -> None:
+    """Draw how something changed, for those who see no colours too: a plus, a minus, or an equals sign."""
+    left, top, right, bottom = box
+    page.rectangle(box, Pen(width=0, fill=colour, zorder=12.5))
+    x, y, arm = (left + right) / 2, (top + bottom) / 2, 7.5
+    lines = [(dx * arm, dy * arm, 0.0) for dx, dy in _ARMS[change]] or [(arm, 0.0, -4.0), (arm, 0.0, 4.0)]
+    for dx, dy, down in lines:
+        path = np.array([[x - dx, y - dy + down], [x + dx, y + dy + down]])
+        page.line(path, Pen("#101418", 1.7, zorder=13))
 
 
 def moved(box: Box, by: Floats) -> Box:
@@ -32,13 +48,19 @@ class Card:
 
     first, second = Ink(7.6, "#ffffff", bold=True, zorder=13), Ink(6.6, "#e6edf3", zorder=13)
 
-    def __init__(self, page: Page, observation: Observation, shape: Polygon, site: Site, *, room: float) -> None:
+    def __init__(
+        self, page: Page, observation: Observation, shape: Polygon, site: Site, *, room: float, brief: bool = False
+    ) -> None:
         self.page, self.shape = page, shape
         self.colour = COLOURS[observation.kind]
+        self.change = observation.change
+        self.edge = 28 if observation.change in SIGNS else 8
         what, where = label(observation, site)
+        if brief:
+            what, where = brief_label(observation), ""
         self.what, self.where = fit(drawable(what), self.first, room), fit(drawable(where), self.second, room)
         wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
-        self.size = (wide + 34, 62.0 if self.where else 36.0)
+        self.size = (wide + self.edge + 26, 62.0 if self.where else 36.0)
 
     def draw(self, spot: Placed, corner: Floats) -> None:
         """Draw it where it was placed; `corner` is the picture's upper-left corner on the page."""
@@ -46,9 +68,13 @@ class Card:
         start, tip = np.array(spot.start) + corner, _tip(self.shape, spot) + corner
         self._arrow(start, tip)
         self.page.rectangle((left, top, right, bottom), Pen(width=0, fill="#101418", alpha=0.84, zorder=12))
-        self.page.rectangle((left, top, left + 8, bottom), Pen(width=0, fill=self.colour, zorder=12.5))
-        self.page.text((left + 20, top + 26), self.what, self.first)
-        self.page.text((left + 20, top + 51), self.where, self.second)
+        edge = (left, top, left + self.edge, bottom)
+        if self.change in SIGNS:
+            sign(self.page, edge, self.change, self.colour)
+        else:
+            self.page.rectangle(edge, Pen(width=0, fill=self.colour, zorder=12.5))
+        self.page.text((left + self.edge + 12, top + 26), self.what, self.first)
+        self.page.text((left + self.edge + 12, top + 51), self.where, self.second)
 
     def _arrow(self, start: Floats, tip: Floats) -> None:
         span = tip - start

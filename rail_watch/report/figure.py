@@ -1,7 +1,8 @@
-"""The before/after pair: the same stretch in the previous clear look and in the scene, with what was seen."""
+"""A figure: one stretch of ground in one look or several, with what was seen; before/after pairs above all."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,20 +14,21 @@ from shapely.geometry.base import BaseGeometry
 
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Observation, SceneRecord
-from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, clock, place_short_names, sensor
-from rail_watch.report.card import COLOURS, Card, moved, spine_of
+from rail_watch.report import dimension, furniture
+from rail_watch.report.caption import Caption, clock, place_short_names, sensor, short_day
+from rail_watch.report.card import Card, moved, spine_of
+from rail_watch.report.footer import GONE_DASH, MARGIN, Footer, kind_pen
+from rail_watch.report.form import PLAIN, Form
 from rail_watch.report.labels import Label, Room, clutter_raster, place, spread
+from rail_watch.report.language import number, say
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Box, Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import Frame, View, covered, track_in, veiled, ways
 from rail_watch.report.watermark import marked
-from rail_watch.sun import SunPosition, sun_position
+from rail_watch.sun import SunPosition
 
 Floats = NDArray[np.float64]
 
-WIDTH = 2000
-MARGIN = 44
 GUTTER = 214
 """Room at the pictures' sides for track names."""
 NAME_LINE = 23.0
@@ -37,16 +39,16 @@ STACK_BELOW = 0.45
 TALLEST_SINGLE = 1000
 STRIP = 52
 BAND_HEIGHT = 62
-LOCATOR = (360, 290)
-LONG = 4000
-MOST_LABELS = {"after": 10, "before": 6}
-KIND_DASHES: dict[str, tuple[float, ...] | None] = {"cargo": None, "change": (1.2, 1.6)}
-GONE_DASH = (4.5, 2.6)
+MOST_LABELS = {"after": 10, "image": 10, "before": 6}
+SMALL_PANEL = 760
+"""Pixels of width below which labels have one line."""
+HEAD, LEAST_FOOT, HIGHEST = 84, 210, 1.1
+"""Title; words under pictures of a given height; height of a sequence over the figure's width."""
 SMOOTHING = 0.8
 """Sensor pixels by which an outline along pixels may be straightened."""
 ARROW_ROOM = 24.0
 """Pixels left between an outline and its label, so that the arrow shows."""
-TITLE, BODY, SMALL = Ink(13, bold=True), Ink(8.2), Ink(6.8, "#57606a")
+TITLE = Ink(13, bold=True)
 
 
 @dataclass(frozen=True)
@@ -60,116 +62,163 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Plate:
     """Everything a figure shows."""
 
     site: Site
     frame: Frame
-    after: Shot
-    before: Shot | None
+    shots: tuple[Shot, ...]
+    """In order of time."""
     caption: Caption
+    per_row: int = 1
+    """Pictures beside one another."""
+    pair: bool = True
+    """Two shots are before and after."""
+    form: Form = PLAIN
+    changes_named: bool = True
+    """Whether changed ground gets labels too, or its outline alone."""
+    title: str = ""
+    """Stands at the upper right; the last shot's date where it is empty."""
+
+    @property
+    def after(self) -> Shot:
+        """The look that the figure is of."""
+        return self.shots[-1]
+
+    @property
+    def before(self) -> Shot | None:
+        """The look that it is compared with."""
+        return self.shots[0] if self.pair and len(self.shots) == 2 else None
 
 
-def picture_columns(frame: Frame, *, pair: bool, named: bool) -> int:
-    """Width of each picture in pixels: side by side or stacked by the stretch's shape."""
+def arranged(frame: Frame, count: int, *, named: bool, form: Form = PLAIN, pair: bool = True) -> tuple[int, int]:
+    """Return the width of each picture in pixels, and how many stand beside one another."""
     ratio = frame.width_m / frame.length_m
-    room = WIDTH - 2 * (GUTTER if named else MARGIN)
-    if pair and ratio > STACK_BELOW:
-        return (room - GAP) // 2
-    return int(min(room, TALLEST_SINGLE / ratio))
+    if form.height is not None:
+        return _fitted(ratio, count, form)
+    room = form.width - 2 * (GUTTER if named else MARGIN)
+    if count == 1 or (pair and ratio <= STACK_BELOW):
+        return int(min(room, TALLEST_SINGLE / ratio)), 1
+    if pair:
+        return (room - GAP) // 2, 2
+    wide = form.width - 2 * MARGIN
+    for per_row in (1, 2, 3):
+        across = room if per_row == 1 else (wide - (per_row - 1) * GAP) // per_row
+        if math.ceil(count / per_row) * (ratio * across + STRIP + GAP) <= HIGHEST * form.width:
+            break
+    return across, per_row
 
 
-def draw(pair: Pair) -> NDArray[np.uint8]:
+def _fitted(ratio: float, count: int, form: Form) -> tuple[int, int]:
+    """The same where the height is given: as large as fits."""
+    assert form.height is not None
+    room = form.height - BAND_HEIGHT - HEAD - LEAST_FOOT
+    best = (0, 1)
+    for per_row in range(1, min(count, 3) + 1):
+        lines = math.ceil(count / per_row)
+        across = (form.width - 2 * MARGIN - (per_row - 1) * GAP) / per_row
+        best = max(best, (int(min(across, (room / lines - STRIP - GAP / 2) / ratio)), per_row))
+    return max(best[0], 120), best[1]
+
+
+def draw(plate: Plate) -> NDArray[np.uint8]:
     """Draw the figure; (row, column, 3)."""
-    lay = _Layout(pair)
-    footer = _Footer(pair, WIDTH - 2 * MARGIN - LOCATOR[0] - 50)
-    page = Page(WIDTH, lay.tall + footer.height)
-    _draw_head(page, pair, lay.head)
-    for index, (role, shot) in enumerate(lay.shots):
-        outer = _outer(index, lay.beside, len(lay.shots))
-        _Panel(page, pair, shot, role=role, corner=lay.corner(index)).draw(lay.strip, outer=outer)
+    lay, form = _Layout(plate), plate.form
+    footer = Footer(plate, lay.tall)
+    page = Page(form.width, form.height or lay.tall + footer.height, form.scale)
+    _draw_head(page, plate, lay.head)
+    for index, shot in enumerate(plate.shots):
+        panel = _Panel(page, plate, shot, role=lay.role(index), corner=lay.corner(index))
+        panel.draw(lay.strip, outer=lay.outer(index))
     footer.draw(page, lay.tall)
     return page.pixels()
 
 
-def panels(pair: Pair) -> tuple[Box, ...]:
+def panels(plate: Plate) -> tuple[Box, ...]:
     """Return where the earlier and the later picture lie in the figure, in its pixels; empty without an earlier one."""
-    lay = _Layout(pair)
-    rows, cols = pair.frame.shape
-    corners = [lay.corner(index) for index in range(len(lay.shots))]
-    return tuple((left, top, left + cols, top + rows) for left, top in corners) if pair.before else ()
+    lay = _Layout(plate)
+    rows, cols = plate.frame.shape
+    corners = [lay.corner(index) for index in range(len(plate.shots))]
+    return tuple((left, top, left + cols, top + rows) for left, top in corners) if plate.before else ()
 
 
 class _Layout:
     """Where the pictures stand: side by side or one above the other."""
 
-    def __init__(self, pair: Pair) -> None:
-        self.rows, self.cols = pair.frame.shape
-        self.shots = [*([("before", pair.before)] if pair.before else []), ("after", pair.after)]
-        self.beside = pair.before is not None and self.cols <= (WIDTH - 2 * MARGIN - GAP) // 2
-        self.strip = STRIP * (2 if self.beside else 1) - (12 if self.beside else 0)
-        self.head = (BAND_HEIGHT if pair.caption.simulated else 0) + 84
-        self.tall = self.head + (self.rows + self.strip + GAP) * (1 if self.beside else len(self.shots))
+    def __init__(self, plate: Plate) -> None:
+        self.plate, self.form = plate, plate.form
+        self.rows, self.cols = plate.frame.shape
+        count = len(plate.shots)
+        self.beside = min(plate.per_row, count)
+        double = self.beside > 1 and not self.form.narrow
+        self.strip = STRIP * 2 - 12 if double else STRIP
+        self.gap = GAP // 2 if self.form.narrow else GAP
+        self.head = (BAND_HEIGHT if plate.caption.simulated else 0) + HEAD
+        self.tall = self.head + (self.rows + self.strip + self.gap) * math.ceil(count / self.beside)
+
+    def role(self, index: int) -> str:
+        """Say what a picture is in the figure: before, after, image, or a letter."""
+        if len(self.plate.shots) == 1:
+            return "image"
+        return ("before", "after")[index] if self.plate.before else chr(65 + index)
 
     def corner(self, index: int) -> tuple[int, int]:
         """Upper-left corner of a picture on the page."""
-        count = len(self.shots)
-        total = self.cols * count + GAP * (count - 1) if self.beside else self.cols
-        left = (WIDTH - total) // 2 + (index * (self.cols + GAP) if self.beside else 0)
-        down = 0 if self.beside else index * (self.rows + self.strip + GAP)
-        return left, self.head + self.strip + down
+        row, column = divmod(index, self.beside)
+        total = self.cols * self.beside + GAP * (self.beside - 1)
+        left = (self.form.width - total) // 2 + column * (self.cols + GAP)
+        return left, self.head + self.strip + row * (self.rows + self.strip + self.gap)
+
+    def outer(self, index: int) -> tuple[bool, bool]:
+        """Whether the picture's left and right sides face a gutter wide enough for names."""
+        if self.form.narrow or (not self.plate.pair and self.beside > 1):
+            return False, False
+        return index % self.beside == 0, index % self.beside == self.beside - 1
 
 
-def _outer(index: int, beside: bool, count: int) -> tuple[bool, bool]:
-    """Whether the panel's left and right sides face the page's gutter."""
-    return (not beside or index == 0, not beside or index == count - 1)
-
-
-def _draw_head(page: Page, pair: Pair, head: int) -> None:
-    if pair.caption.simulated:
+def _draw_head(page: Page, plate: Plate, head: int) -> None:
+    if plate.caption.simulated:
         furniture.simulated_band(page, BAND_HEIGHT)
-    name = drawable(shorten(clean(pair.site.name), 70), pair.site.id)
-    when = pair.after.record.when
-    date = clock(when, None).split(",")[0]
+    name = drawable(shorten(clean(plate.site.name), 70), plate.site.id)
+    date = plate.title or short_day(plate.after.record.when)
     width, _ = page.measure(date, TITLE)
-    page.text((MARGIN, head - 28), fit(name, TITLE, WIDTH - 2 * MARGIN - width - 60), TITLE)
-    page.text((WIDTH - MARGIN, head - 28), date, replace(TITLE, ha="right"))
+    page.text((MARGIN, head - 28), fit(name, TITLE, page.width - 2 * MARGIN - width - 60), TITLE)
+    page.text((page.width - MARGIN, head - 28), date, replace(TITLE, ha="right"))
 
 
 class _Panel:
     """One picture with its strip of facts, outlines, labels and furniture."""
 
-    def __init__(self, page: Page, pair: Pair, shot: Shot, *, role: str, corner: tuple[int, int]) -> None:
-        self.page, self.pair, self.shot, self.role = page, pair, shot, role
+    def __init__(self, page: Page, plate: Plate, shot: Shot, *, role: str, corner: tuple[int, int]) -> None:
+        self.page, self.plate, self.shot, self.role = page, plate, shot, role
         self.left, self.top = corner
-        rows, cols = pair.frame.shape
+        rows, cols = plate.frame.shape
         self.box: Box = (self.left, self.top, self.left + cols, self.top + rows)
         self.corner = np.array(corner, dtype=float)
-        self.sun = _sun(shot.record, pair.site)
+        self.sun = furniture.sun_of(shot.record, plate.site)
 
     def draw(self, strip: int, *, outer: tuple[bool, bool]) -> None:
-        shapes = {one.id: _outline(self.pair.frame, one, self.shot.record.gsd_m) for one in self.shot.observations}
+        shapes = {one.id: _outline(self.plate.frame, one, self.shot.record.gsd_m) for one in self.shot.observations}
         self._picture([shape for shape in shapes.values() if shape is not None])
         self._strip(strip)
         self._tracks(outer)
         self._ghosts(shapes)
         for one in self.shot.observations:
-            self._draw_outline(shapes[one.id], _pen(one))
+            self._draw_outline(shapes[one.id], kind_pen(one))
         self._furnish([shape for shape in shapes.values() if shape is not None], shapes)
         self.page.rectangle(self.box, Pen("#24292f", 0.8, zorder=9))
 
     def _picture(self, objects: Sequence[Polygon]) -> None:
         rgb = veiled(self.shot.view)
         if self.shot.record.simulated:
-            rgb = marked(rgb, covered(objects, self.pair.frame.shape))
+            rgb = marked(rgb, covered(objects, self.plate.frame.shape))
         self.page.image(rgb, (self.left, self.top))
 
     def _strip(self, height: int) -> None:
         """Role, time, sensor and sun above the picture."""
         left, top, right, _ = self.box
         page, record = self.page, self.shot.record
-        single = self.pair.before is None
-        tag = "IMAGE" if single else self.role.upper()
+        tag = say(f"figure.{self.role}") if self.role in ("before", "after", "image") else self.role
         ink = Ink(8.2, "#ffffff", bold=True, va="center", ha="center")
         wide = page.measure(tag, ink)[0] + 28
         line = top - height + 24
@@ -179,27 +228,25 @@ class _Panel:
         time = Ink(8.2, bold=True, va="center")
         facts = f"{drawable(sensor(record))}   ·   {_sun_words(self.sun)}"
         if height > STRIP:
-            page.text(
-                (left + wide + 16, line),
-                fit(clock(record.when, self.pair.site.timezone), time, right - left - wide - 16),
-                time,
-            )
+            room = right - left - wide - 16
+            page.text((left + wide + 16, line), fit(_clock_for(record, self.plate.site, time, room), time, room), time)
             page.text((left, line + 42), fit(facts, Ink(7.4), right - left), Ink(7.4, va="center"))
             return
         room = right - left - wide - 40
-        shown = fit(drawable(clock(record.when, self.pair.site.timezone)), time, 0.62 * room)
+        shown = fit(drawable(_clock_for(record, self.plate.site, time, 0.62 * room)), time, room)
         page.text((left + wide + 16, line), shown, time)
-        page.text(
-            (right, line), fit(facts, Ink(7.8), room - page.measure(shown, time)[0]), Ink(7.8, ha="right", va="center")
-        )
+        left_over = room - page.measure(shown, time)[0]
+        shorter = drawable(sensor(record))
+        facts = next((words for words in (facts, shorter) if page.measure(words, Ink(7.8))[0] <= left_over), "")
+        page.text((right, line), facts, Ink(7.8, ha="right", va="center"))
 
     def _tracks(self, outer: tuple[bool, bool]) -> None:
         """Name tracks at both ends, beside the picture."""
-        names = place_short_names(self.pair.site)
+        names = place_short_names(self.plate.site)
         inside = [
             (names[part.id], line)
-            for part in ways(self.pair.site)
-            if (line := track_in(self.pair.frame, part.line)) is not None
+            for part in ways(self.plate.site)
+            if (line := track_in(self.plate.frame, part.line)) is not None
         ]
         if self.shot.record.gsd_m >= 2:
             for _, line in inside:
@@ -210,7 +257,7 @@ class _Panel:
                 self._names(inside, side)
 
     def _names(self, inside: Sequence[tuple[str, LineString]], side: int) -> None:
-        rows, cols = self.pair.frame.shape
+        rows, cols = self.plate.frame.shape
         ink = Ink(6.8, "#24292f", ha="right" if side == 0 else "left", va="center")
         ends = [(name, shapely.get_coordinates(line)[0 if side == 0 else -1]) for name, line in inside]
         near = [(name, end) for name, end in ends if (end[0] if side == 0 else cols - end[0]) < 0.3 * cols]
@@ -237,10 +284,10 @@ class _Panel:
         if self.role != "before":
             return
         taken = shapely.union_all([shape for shape in own.values() if shape is not None])
-        for one in self.pair.after.observations:
-            shape = _outline(self.pair.frame, one, self.shot.record.gsd_m)
+        for one in self.plate.after.observations:
+            shape = _outline(self.plate.frame, one, self.shot.record.gsd_m)
             if shape is not None and shape.intersection(taken).area < 0.3 * shape.area:
-                self._draw_outline(shape, replace(_pen(one), dash=GONE_DASH, width=1.0, alpha=0.9))
+                self._draw_outline(shape, replace(kind_pen(one), dash=GONE_DASH, width=1.0, alpha=0.9))
 
     def _draw_outline(self, shape: Polygon | None, pen: Pen) -> None:
         if shape is not None:
@@ -248,23 +295,25 @@ class _Panel:
 
     def _furnish(self, shapes: Sequence[Polygon], by_id: dict[str, Polygon | None]) -> None:
         """Badge in the emptiest corner, then labels round it."""
-        rows, cols = self.pair.frame.shape
+        rows, cols = self.plate.frame.shape
         ghosts = (
-            [_outline(self.pair.frame, one, self.shot.record.gsd_m) for one in self.pair.after.observations]
+            [_outline(self.plate.frame, one, self.shot.record.gsd_m) for one in self.plate.after.observations]
             if self.role == "before"
             else []
         )
-        lines = [track_in(self.pair.frame, part.line) for part in ways(self.pair.site)]
+        lines = [track_in(self.plate.frame, part.line) for part in ways(self.plate.site)]
         around = [shape.buffer(ARROW_ROOM) for shape in (*shapes, *(ghost for ghost in ghosts if ghost is not None))]
         weighted = [(shapely.get_coordinates(shape.exterior), 30.0) for shape in around]
         weighted += [(shapely.get_coordinates(line), 1.0) for line in lines if line is not None]
         clutter = clutter_raster((cols, rows), weighted)
-        plate = _emptiest_corner(
-            clutter, (furniture.badge_width(self.pair.frame), furniture.BADGE_HEIGHT), (cols, rows)
-        )
-        furniture.badge(self.page, moved(plate, self.corner), self.pair.frame, self.sun)
-        room = Room((cols, rows), clutter, (plate,))
+        room = Room((cols, rows), clutter)
+        if not self.plate.form.narrow:
+            size = (furniture.badge_width(self.plate.frame), furniture.BADGE_HEIGHT)
+            corner = _emptiest_corner(clutter, size, (cols, rows))
+            furniture.badge(self.page, moved(corner, self.corner), self.plate.frame, self.sun)
+            room = replace(room, blocked=(corner,))
         room = self._cloud_words(room)
+        room = self._dimensions(by_id, room)
         inside = shapely.box(0, 0, cols, rows)
         shown = [(one, _largest(shape & inside)) for one in self.shot.observations if (shape := by_id[one.id])]
         self._labels([(one, shape) for one, shape in shown if shape is not None], room)
@@ -272,8 +321,8 @@ class _Panel:
     def _cloud_words(self, room: Room) -> Room:
         """Write "could not be seen" where the hidden ground has room for it; return what room is left."""
         for mask, words in (
-            (self.shot.view.hidden, "could not be seen: cloud"),
-            (self.shot.view.absent, "no image here"),
+            (self.shot.view.hidden, say("figure.hidden_here")),
+            (self.shot.view.absent, say("figure.absent_here")),
         ):
             ink = Ink(7.4, "#24292f", bold=True, ha="center", va="center", zorder=11)
             width, height = self.page.measure(words, ink)
@@ -286,10 +335,27 @@ class _Panel:
             room = replace(room, blocked=(*room.blocked, box))
         return room
 
+    def _dimensions(self, by_id: dict[str, Polygon | None], room: Room) -> Room:
+        """Draw the length of each train that came or stood beside it; return what room is left."""
+        for one in self.shot.observations:
+            shape = by_id[one.id]
+            measured = one.kind in ("train", "train-on-bridge") and one.length_m and one.change != "departed"
+            if shape is None or not measured:
+                continue
+            words = say("label.dimension", length=number(one.length_m or 0.0))
+            others = [other for name, other in by_id.items() if other is not None and name != one.id]
+            line = dimension.beside(shape, words, room, others)
+            if line is not None:
+                line.draw(self.page, self.corner)
+                room = replace(room, clutter=line.weighed(room.clutter), blocked=(*room.blocked, *line.boxes))
+        return room
+
     def _labels(self, items: Sequence[tuple[Observation, Polygon]], room: Room) -> None:
         wide = min(640.0, 0.55 * room.extent[0])
-        chosen = items[: MOST_LABELS[self.role]]
-        cards = [Card(self.page, one, shape, self.pair.site, room=wide) for one, shape in chosen]
+        small = room.extent[0] < SMALL_PANEL
+        told = [item for item in items if self.plate.changes_named or item[0].kind != "change"]
+        chosen = told[: MOST_LABELS.get(self.role, 4)]
+        cards = [Card(self.page, one, shape, self.plate.site, room=wide, brief=small) for one, shape in chosen]
         placed = place([Label(card.size, spine_of(card.shape)) for card in cards], room)
         for card, spot in zip(cards, placed, strict=True):
             if spot is not None:
@@ -300,62 +366,6 @@ def _lines(text: str, ink: Ink, most: int) -> list[str]:
     """Break a track name to the gutter's width, into so many lines at most."""
     lines = wrap(text, ink, GUTTER - 50)
     return [*lines[: most - 1], fit(" ".join(lines[most - 1 :]), ink, GUTTER - 50)] if len(lines) > most else lines
-
-
-class _Footer:
-    """Legend, caption and credit, beside the locator."""
-
-    def __init__(self, pair: Pair, width: int) -> None:
-        self.pair = pair
-        caption = pair.caption
-        self.heading = wrap(drawable(caption.heading, limit=LONG), replace(BODY, bold=True), width)
-        self.body = [line for part in caption.paragraphs() for line in wrap(drawable(part, limit=LONG), BODY, width)]
-        self.credit = wrap(drawable(caption.credit, limit=LONG), SMALL, width)
-        words = (len(self.heading) + len(self.body)) * BODY.line_px + 10 + len(self.credit) * SMALL.line_px
-        self.height = int(max(words + 86, LOCATOR[1] + 50) + MARGIN)
-
-    def draw(self, page: Page, top: int) -> None:
-        self._legend(page, top + 18)
-        y = page.lines((MARGIN, top + 78), self.heading, replace(BODY, bold=True))
-        y = page.lines((MARGIN, y), self.body, BODY) + 10
-        page.lines((MARGIN, y), self.credit, SMALL)
-        right, low = WIDTH - MARGIN, top + 12
-        box = (right - LOCATOR[0], low, right, low + LOCATOR[1])
-        furniture.locator(page, box, self.pair.site, self.pair.frame)
-
-    def _legend(self, page: Page, y: float) -> None:
-        x = float(MARGIN)
-        for words, pen in _legend_entries(self.pair):
-            left, top, right, bottom = x, y - 12, x + 44, y + 12
-            page.polygon(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), pen)
-            page.text((x + 56, y), words, Ink(7.2, va="center"))
-            x += 56 + page.measure(words, Ink(7.2))[0] + 40
-
-
-def _legend_entries(pair: Pair) -> list[tuple[str, Pen]]:
-    seen = [*pair.after.observations, *(pair.before.observations if pair.before else ())]
-    kinds = {"train" if one.kind == "train-on-bridge" else one.kind for one in seen}
-    words = {"train": "train", "cargo": "cargo", "change": "changed ground"}
-    entries = [
-        (words[kind], Pen(COLOURS[kind], 1.8, fill="#6e7781", dash=KIND_DASHES.get(kind)))
-        for kind in words
-        if kind in kinds
-    ]
-    if pair.before and any(one.change != "standing" for one in pair.after.observations):
-        colour = next(COLOURS[kind] for kind in words if kind in kinds)
-        entries.append(("same place in the other look", Pen(colour, 1.2, dash=(3, 2), casing="#000000")))
-    shots = [pair.after, *([pair.before] if pair.before else [])]
-    if any(shot.view.hidden.any() for shot in shots):
-        entries.append(("could not be seen (cloud)", Pen("#57606a", 0.5, fill="#f6f8fa", hatch="\\\\\\\\")))
-    if any(shot.view.absent.any() for shot in shots):
-        entries.append(("no image", Pen("#57606a", 0.5, fill="#cdcdcd", hatch="////")))
-    return entries
-
-
-def _pen(observation: Observation) -> Pen:
-    dash = GONE_DASH if observation.change == "departed" else KIND_DASHES.get(observation.kind)
-    width = 1.1 if observation.change == "standing" else 1.7
-    return Pen(COLOURS[observation.kind], width, dash=dash, casing="#000000", zorder=6)
 
 
 def _outline(frame: Frame, observation: Observation, gsd_m: float) -> Polygon | None:
@@ -420,15 +430,13 @@ def _overlap(one: Box, two: Box) -> bool:
     return one[0] < two[2] + 6 and two[0] < one[2] + 6 and one[1] < two[3] + 6 and two[1] < one[3] + 6
 
 
-def _sun(record: SceneRecord, site: Site) -> SunPosition | None:
-    """The catalogue's sun, or the computed one."""
-    if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
-        return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
-    centre = site.polygon.centroid
-    return sun_position(record.when, centre.x, centre.y)
+def _clock_for(record: SceneRecord, site: Site, ink: Ink, room: float) -> str:
+    """Date and time, with the local time where there is room for it."""
+    forms = (clock(record.when, site.timezone), clock(record.when, None), short_day(record.when))
+    return next((words for words in forms if fit(words, ink, room) == words), forms[-1])
 
 
 def _sun_words(sun: SunPosition | None) -> str:
     if sun is None or sun.elevation_deg <= 0:
-        return "sun below the horizon"
-    return f"sun {sun.azimuth_deg:.0f}° az., {sun.elevation_deg:.0f}° up"
+        return say("figure.night")
+    return say("figure.sun", azimuth=f"{sun.azimuth_deg:.0f}", elevation=f"{sun.elevation_deg:.0f}")

@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Site
 from rail_watch.grid import WGS84
+from rail_watch.observe.records import SceneRecord
 from rail_watch.prepare.zones import local_frame, reproject
+from rail_watch.report.language import say
 from rail_watch.report.page import Box, Ink, Page, Pen
 from rail_watch.report.stretch import Frame, ways
-from rail_watch.sun import SunPosition
+from rail_watch.sun import SunPosition, sun_position
 
 BADGE_HEIGHT = 84
+SHORT_BAR = 80.0
+"""Pixels; a shorter scale bar has no room for its zero."""
 BADGE_GROUND = Pen(width=0, fill="#101418", alpha=0.72, zorder=8)
 LIGHT = "#ffffff"
 SUN_COLOUR = "#ffd23f"
@@ -35,6 +39,14 @@ def metres(length: float) -> str:
     return f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
 
 
+def sun_of(record: SceneRecord, site: Site) -> SunPosition | None:
+    """The catalogue's sun, or the computed one."""
+    if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
+        return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
+    centre = site.polygon.centroid
+    return sun_position(record.when, centre.x, centre.y)
+
+
 def badge_width(frame: Frame) -> float:
     """Pixels the badge of north arrow, sun and scale bar takes."""
     return 2.12 * BADGE_HEIGHT + 40 + _bar_px(frame)
@@ -44,13 +56,14 @@ def _bar_px(frame: Frame) -> float:
     return round_length(0.2 * frame.shape[1] * frame.metres_per_px) / frame.metres_per_px
 
 
-def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None) -> None:
-    """Draw north arrow, sun dial and scale bar on a dark plate."""
+def badge(page: Page, box: Box, frame: Frame, sun: SunPosition | None, *, dial: bool = True) -> None:
+    """Draw north arrow, sun dial (where there is one sun to show) and scale bar on a dark plate."""
     left, top, _, bottom = box
     page.rounded(box, BADGE_GROUND, 10)
     middle = (top + bottom) / 2
     _north_arrow(page, (left + BADGE_HEIGHT / 2, middle), frame)
-    _sun_dial(page, (left + 1.62 * BADGE_HEIGHT, middle), frame, sun)
+    if dial:
+        _sun_dial(page, (left + 1.62 * BADGE_HEIGHT, middle), frame, sun)
     _scale_bar(page, (left + 2.12 * BADGE_HEIGHT + 8, middle), frame)
 
 
@@ -62,7 +75,7 @@ def _north_arrow(page: Page, centre: tuple[float, float], frame: Frame) -> None:
     page.polygon(np.array([tip, tail - 13 * aside, notch]), Pen(LIGHT, 0.6, fill=LIGHT, zorder=9))
     page.polygon(np.array([tip, tail + 13 * aside, notch]), Pen(LIGHT, 0.6, zorder=9))
     letter = middle + 36 * ahead
-    page.text((letter[0], letter[1]), "N", Ink(7, LIGHT, bold=True, ha="center", va="center"))
+    page.text((letter[0], letter[1]), say("figure.north"), Ink(7, LIGHT, bold=True, ha="center", va="center"))
 
 
 def _sun_dial(page: Page, centre: tuple[float, float], frame: Frame, sun: SunPosition | None) -> None:
@@ -70,7 +83,7 @@ def _sun_dial(page: Page, centre: tuple[float, float], frame: Frame, sun: SunPos
     radius = 22.0
     page.circle(centre, radius, Pen("#8b949e", 0.7, zorder=9))
     if sun is None or sun.elevation_deg <= 0:
-        page.text(centre, "no sun", Ink(5, LIGHT, ha="center", va="center"))
+        page.text(centre, say("figure.no_sun"), Ink(5, LIGHT, ha="center", va="center"))
         return
     middle, to_sun = np.array(centre), np.array(frame.bearing(sun.azimuth_deg))
     disc = middle + radius * to_sun
@@ -93,8 +106,11 @@ def _scale_bar(page: Page, start: tuple[float, float], frame: Frame) -> None:
         box = (x + piece * half, y + 8, x + (piece + 1) * half, y + 18)
         page.rectangle(box, Pen(LIGHT, 0.7, fill=fill, zorder=9))
     length = length_px * frame.metres_per_px
-    page.text((x, y - 1), "0", Ink(6.5, LIGHT, ha="center"))
-    page.text((x + length_px, y - 1), metres(round(length, 6)), Ink(6.5, LIGHT, ha="right"))
+    if length_px > SHORT_BAR:
+        page.text((x, y - 1), "0", Ink(6.5, LIGHT, ha="center"))
+    left = length_px <= SHORT_BAR
+    at = (x if left else x + length_px, y - 1)
+    page.text(at, metres(round(length, 6)), Ink(6.5, LIGHT, ha="left" if left else "right"))
 
 
 def locator(page: Page, box: Box, site: Site, frame: Frame) -> None:
@@ -132,13 +148,14 @@ def _locator_scale(page: Page, box: Box, scale: float) -> None:
     page.polygon(
         np.array([[right - 18, y - 22], [right - 25, y + 2], [right - 11, y + 2]]), Pen(width=0, fill="#24292f")
     )
-    page.text((right - 36, y + 2), "N", Ink(6, "#24292f", bold=True, ha="center"))
+    page.text((right - 36, y + 2), say("figure.north"), Ink(6, "#24292f", bold=True, ha="center"))
 
 
 def simulated_band(page: Page, height: int) -> None:
     """A black band across the top that cannot be overlooked or cropped off without leaving a gap."""
     page.rectangle((0, 0, page.width, height), Pen(width=0, fill=BAND, zorder=3))
-    words, ink = "SIMULATED IMAGERY: NOT A REAL OBSERVATION", Ink(10, BAND_TEXT, bold=True, ha="center", va="center")
+    words = say("figure.band")
+    ink = Ink(10, BAND_TEXT, bold=True, ha="center", va="center")
     free = page.measure(words, ink)[0] / 2 + 50
     for x in range(-height, page.width, 64):
         if abs(x + 12 + height / 2 - page.width / 2) > free + height / 2:

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from rail_watch import __version__
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import Detections, Observation, SceneRecord
 from rail_watch.report import looks
-from rail_watch.report.caption import SIMULATED, credit, day, sensor, short_day, together
+from rail_watch.report.caption import clock, credit, day, sensor, together
+from rail_watch.report.language import language, say, term
 from rail_watch.report.names import clean
 from rail_watch.report.picture import Shown
 
@@ -44,7 +44,9 @@ def page(detections: Detections, site: Site, pictures: Sequence[Shown]) -> str:
         policy=_policy(style, script),
         version=__version__,
         site={"id": site.id, "name": clean(site.name, 200) or site.id, "accuracy_m": site.accuracy_m},
-        simulated=SIMULATED if any(record.simulated for record in scenes) else "",
+        say=say,
+        lang=language(),
+        simulated=say("caption.simulated") if any(record.simulated for record in scenes) else "",
         span=_span(scenes),
         created=looks.minute(detections.created),
         findings=_findings(detections, site, pictures),
@@ -124,7 +126,7 @@ def _findings(detections: Detections, site: Site, pictures: Sequence[Shown]) -> 
         "head": [clean(one.caption.brief[0], LONG) for one in pictures if not one.scene],
         "told": [
             {
-                "when": f"{short_day(group[0].when)}, {group[0].when.astimezone(UTC):%H:%M} UTC",
+                "when": clock(group[0].when, None),
                 "text": clean(" ".join(together(group, site)), LONG),
             }
             for group in told[:MOST_FINDINGS]
@@ -137,9 +139,9 @@ def _findings(detections: Detections, site: Site, pictures: Sequence[Shown]) -> 
 
 def _span(scenes: Sequence[SceneRecord]) -> str:
     if not scenes:
-        return "no look"
+        return say("page.no_look")
     first, last = day(scenes[0].when), day(scenes[-1].when)
-    return first if first == last else f"{first} to {last}"
+    return first if first == last else say("date.span", first=first, last=last)
 
 
 def _rate(parameters: Mapping[str, object]) -> str:
@@ -156,18 +158,18 @@ def _pairs(of: Mapping[str, object]) -> list[tuple[str, str]]:
 def _provenance(record: SceneRecord) -> dict[str, Any]:
     shift = "" if record.shift_m is None else f"{record.shift_m[0]:+.1f}, {record.shift_m[1]:+.1f} m"
     error = "" if record.shift_error_m is None else f" ± {record.shift_error_m:.2f}"
-    notes = [record.reason or "", record.activity or "", *record.notes]
+    notes = [term("reason", record.reason or ""), record.activity or "", *record.notes]
     return {
         "id": clean(record.id, 120),
         "when": looks.minute(record.when),
-        "platform": clean(record.platform or "not stated", 80),
+        "platform": clean(record.platform or say("page.not_stated"), 80),
         "sensor": sensor(record),
         "gsd": f"{record.gsd_m:.3g} m",
-        "status": record.status,
+        "status": term("status", record.status),
         "seen": f"{100 * record.clear_fraction:.0f} %",
         "shift": shift + error if shift else "–",
         "notes": [clean(note, 400) for note in notes if note],
-        "credit": clean(record.credit or "the catalogue names no credit line", 200),
+        "credit": clean(record.credit or say("page.no_credit"), 200),
         "simulated": record.simulated,
         "digests": [(clean(name, 80), clean(digest, 128)) for name, digest in sorted(record.digests.items())],
     }

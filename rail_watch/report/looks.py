@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord, TrackLook
 from rail_watch.report.caption import place_short_names, sensor, short_day
+from rail_watch.report.language import number, say, term
 from rail_watch.report.names import clean
 from rail_watch.report.stretch import ways
 
@@ -95,7 +96,7 @@ def grid(detections: Detections, site: Site, scenes: Sequence[SceneRecord], figu
         if one.change != "departed":
             seen.setdefault(one.scene, []).append(one)
     rows = tuple(_row(record, seen[record.id], (tracks, aprons), figures.get(record.id, "")) for record in scenes)
-    places = tuple(names[part] for part in tracks) or ("The site",)
+    places = tuple(names[part] for part in tracks) or (say("sheet.site"),)
     return Grid(places, tuple(names[part] for part in aprons), rows, bool(tracks))
 
 
@@ -116,7 +117,7 @@ def _row(
         used=record.status != "skipped",
         cells=tuple(cells) or (_ground(record, seen),),
         aprons=tuple(_fill(record, by_apron.get(part)) for part in aprons),
-        limit=f"{max(reached):.0f} m" if reached else "–",
+        limit=f"{number(max(reached))} m" if reached else "–",
     )
 
 
@@ -133,23 +134,28 @@ def _length(seen: Sequence[Observation], track: str) -> float:
 
 def _cell(record: SceneRecord, look: TrackLook | None, length_m: float) -> Cell:
     if look is None or look.state == "unknown" or record.status == "skipped":
-        why = clean((look.reason if look else None) or record.reason or "no reason given", 120)
-        return Cell("unknown", False, SIGNS["unknown"], f"could not be seen or judged ({why})")
+        why = _why((look.reason if look else None) or record.reason, 120)
+        return Cell("unknown", False, SIGNS["unknown"], say("cell.unknown", why=why))
     partly = look.visible_fraction < FULLY
-    part = f", only {100 * look.visible_fraction:.0f} % of it seen" if partly else ""
+    part = say("cell.part", percent=number(100 * look.visible_fraction)) if partly else ""
     if look.state == "occupied":
         sign = f"{SIGNS['occupied']} {length_m:.0f}" if length_m else SIGNS["occupied"]
-        return Cell("occupied", partly, sign, f"occupied{f', {length_m:.0f} m of train' if length_m else ''}{part}")
+        key = "cell.occupied_length" if length_m else "cell.occupied"
+        return Cell("occupied", partly, sign, say(key, length=number(length_m), part=part))
     limit = look.shortest_detectable_m
-    reach = f"; a train of {limit:.0f} m would have been seen" if limit is not None else ""
-    return Cell("empty", partly, SIGNS["empty"], f"empty as far as this look can tell{reach}{part}")
+    words = say("cell.empty", part=part) if limit is None else say("cell.empty_limit", limit=number(limit), part=part)
+    return Cell("empty", partly, SIGNS["empty"], words)
+
+
+def _why(reason: str | None, limit: int) -> str:
+    return clean(term("reason", reason) if reason else say("sheet.no_reason"), limit)
 
 
 def _ground(record: SceneRecord, seen: Sequence[Observation]) -> Cell:
     if record.status == "skipped":
-        return Cell("unknown", False, SIGNS["unknown"], f"could not be judged ({clean(record.reason or '', 120)})")
+        return Cell("unknown", False, SIGNS["unknown"], say("cell.unjudged", why=_why(record.reason, 120)))
     state = "occupied" if any(one.kind == "change" for one in seen) else "empty"
-    words = "the ground has changed" if state == "occupied" else "no change seen"
+    words = say("cell.changed" if state == "occupied" else "cell.unchanged")
     return Cell(state, record.clear_fraction < FULLY, SIGNS[state], words)
 
 
@@ -167,13 +173,14 @@ def unseen(site: Site, scenes: Sequence[SceneRecord]) -> list[Unseen]:
     for record in scenes:
         when = f"{minute(record.when)}, {sensor(record)}"
         if record.status == "skipped":
-            told.append(Unseen(when, "the whole site", clean(record.reason or "no reason given", 200)))
+            told.append(Unseen(when, say("cell.whole_site"), _why(record.reason, 200)))
             continue
         hidden = [one for one in record.tracks if one.state == "unknown" or one.visible_fraction < FULLY]
         groups: dict[str, list[str]] = {}
         for one in hidden:
-            share = "" if one.state == "unknown" else f" (seen: {100 * one.visible_fraction:.0f} %)"
-            groups.setdefault(clean(one.reason or "hidden in part", 200), []).append(
+            seen = number(100 * one.visible_fraction)
+            share = "" if one.state == "unknown" else say("cell.seen_share", percent=seen)
+            groups.setdefault(_why(one.reason or say("cell.hidden_part"), 200), []).append(
                 f"{names.get(one.track, clean(one.track, 60))}{share}"
             )
         told += [Unseen(when, ", ".join(places), why) for why, places in groups.items()]
@@ -187,6 +194,7 @@ def limits(scenes: Sequence[SceneRecord]) -> list[Limit]:
     for name, count in counts.items():
         used = [record for record in scenes if sensor(record) == name and record.status != "skipped"]
         reached = [metres for record in used for metres in _reached(record)]
-        typical, worst = (f"{value:.0f} m" for value in (statistics.median(reached), max(reached))) if reached else "––"
+        both = (statistics.median(reached), max(reached)) if reached else ()
+        typical, worst = (f"{number(value)} m" for value in both) if both else "––"
         told.append(Limit(name, count, len(used), typical, worst))
     return told

@@ -12,6 +12,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.ft2font import FT2Font
 
+from rail_watch.report.fonts import needed
+from rail_watch.report.language import language
+
 MISSING = "\u25a1"
 """Stands for characters the font cannot draw (white square)."""
 MAX_MARKS = 2
@@ -23,12 +26,30 @@ def font_path(*, bold: bool = False) -> Path:
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
 
 
-@lru_cache(maxsize=1)
+def more_fonts(*, bold: bool = False) -> tuple[Path, ...]:
+    """Return the files of the letters that the language written needs beyond ours.
+
+    Raises
+    ------
+    BadInput
+        None is installed.
+    """
+    return needed(language(), bold=bold)
+
+
+def _known_letters(faces: tuple[Path, ...]) -> frozenset[int]:
+    return frozenset().union(*(FT2Font(str(path)).get_charmap() for path in faces))
+
+
 def _known_characters() -> frozenset[int]:
     """Code points that both faces can draw."""
-    return frozenset(FT2Font(str(font_path())).get_charmap()) & frozenset(
-        FT2Font(str(font_path(bold=True))).get_charmap()
-    )
+    return _known(language())
+
+
+@lru_cache(maxsize=8)
+def _known(_language: str) -> frozenset[int]:
+    both = [(font_path(bold=bold), *more_fonts(bold=bold)) for bold in (False, True)]
+    return _known_letters(both[0]) & _known_letters(both[1])
 
 
 def clean(text: str, limit: int = 400) -> str:

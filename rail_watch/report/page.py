@@ -6,6 +6,7 @@ nothing depends on a user's matplotlib settings or installed fonts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,8 +27,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox
 from numpy.typing import NDArray
+from PIL import Image
 
-from rail_watch.report.names import font_path
+from rail_watch.report.names import font_path, more_fonts
 from rail_watch.report.png import DPI
 
 Box = tuple[float, float, float, float]
@@ -112,7 +114,7 @@ class _Renderer(RendererAgg):
         if angle or ismath:
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)  # type: ignore[no-untyped-call]
             return
-        words = _words(s, str(prop.get_file()), prop.get_size_in_points())
+        words = _words(s, _faces(prop), prop.get_size_in_points(), self.dpi)
         rgba = np.empty((*words.cover.shape, 4), dtype=np.uint8)
         rgba[..., :3] = np.round(255 * np.array(gc.get_rgb()[:3]))
         rgba[..., 3] = words.cover
@@ -123,7 +125,12 @@ class _Renderer(RendererAgg):
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
     ) -> tuple[float, float, float]:
-        return _words(s, str(prop.get_file()), prop.get_size_in_points()).size
+        return _words(s, _faces(prop), prop.get_size_in_points(), self.dpi).size
+
+    def _prepare_font(self, font_prop: FontProperties) -> FT2Font:
+        font = get_font(_faces(font_prop))
+        font.set_size(font_prop.get_size_in_points(), self.dpi)
+        return font
 
 
 @dataclass(frozen=True)
@@ -140,17 +147,23 @@ class _Words:
     """Width, height and descent in pixels."""
 
 
-def _set(text: str, file: str, size: float) -> FT2Font:
-    font = get_font(file)
+def _faces(prop: FontProperties) -> tuple[str, ...]:
+    """Files of the letters: our own, then those of the language written for what ours lack."""
+    own = str(prop.get_file())
+    return (own, *(str(path) for path in more_fonts(bold=own.endswith("-Bold.ttf"))))
+
+
+def _set(text: str, files: tuple[str, ...], size: float, dpi: float) -> FT2Font:
+    font = get_font(files)
     font.clear()
-    font.set_size(size, DPI)
+    font.set_size(size, dpi)
     font.set_text(text, 0.0, flags=get_hinting_flag())  # type: ignore[no-untyped-call]
     return font
 
 
 @lru_cache(maxsize=4096)
-def _words(text: str, file: str, size: float) -> _Words:
-    font = _set(text, file, size)
+def _words(text: str, files: tuple[str, ...], size: float, dpi: float) -> _Words:
+    font = _set(text, files, size, dpi)
     font.draw_glyphs_to_bitmap(antialiased=True)
     right, down = (part / 64 for part in font.get_bitmap_offset())
     width, height = (part / 64 for part in font.get_width_height())
@@ -177,21 +190,25 @@ class _Pixels(Artist):
 class Page:
     """One picture in the making; made and drawn inside `house_style`."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    def __init__(self, width: int, height: int, scale: float = 1.0) -> None:
+        self.width, self.height, self.scale = width, height, scale
+        self._dpi = DPI * scale
+        self._size = round(width * scale), round(height * scale)
+        figsize = (self._size[0] / self._dpi, self._size[1] / self._dpi)
+        self._figure = Figure(figsize=figsize, dpi=self._dpi, facecolor="white")
         # Rows run downwards. No axes: they bring ticks, spines and a chain of transforms that nothing here needs.
-        self._place = Affine2D().scale(1, -1).translate(0, height)
+        self._place = Affine2D().scale(scale, -scale).translate(0, self._size[1])
 
     def pixels(self) -> NDArray[np.uint8]:
         """Draw everything; (row, column, 3)."""
-        renderer = _Renderer(self.width, self.height, DPI)  # type: ignore[no-untyped-call]
+        renderer = _Renderer(*self._size, self._dpi)  # type: ignore[no-untyped-call]
         self._figure.draw(renderer)
         return np.asarray(renderer.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
     def measure(self, text: str, ink: Ink) -> tuple[float, float]:
-        """Width and height of one line in pixels."""
-        return fit_size(text, ink)
+        """Width and height of one line in the layout's pixels: small letters are a little wider than large ones."""
+        files, dpi = _faces(_font(ink.size, ink.bold)), self._dpi
+        return _measured(text, ink.size, files, dpi) / self.scale, points(ink.size) * 1.1
 
     def text(self, at: Point, text: str, ink: Ink) -> None:
         r"""Write one line, verbatim: `$`, `_` and `\` are letters like others."""
@@ -221,8 +238,12 @@ class Page:
 
     def image(self, pixels: NDArray[np.uint8], at: tuple[int, int]) -> None:
         """Lay (row, column, 3) pixels with the upper-left corner at a whole pixel, one to one."""
-        left, top = at
-        self._add(_Pixels(pixels, (left, self.height - top - pixels.shape[0])))
+        left, top = (round(side * self.scale) for side in at)
+        if self.scale != 1:
+            size = tuple(max(round(side * self.scale), 1) for side in pixels.shape[1::-1])
+            way = Image.Resampling.BICUBIC if self.scale > 1 else Image.Resampling.BOX
+            pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((size[0], size[1]), way))
+        self._add(_Pixels(pixels, (left, self._size[1] - top - pixels.shape[0])))
 
     def line(self, path: NDArray[np.float64], pen: Pen, *, clip: Box | None = None) -> None:
         """Draw (n, 2) points joined by straight lines."""
@@ -273,8 +294,8 @@ class Page:
     def _add(self, artist: Artist, clip: Box | None = None) -> None:
         artist.set_transform(self._place)
         if clip:
-            left, top, right, bottom = clip
-            artist.set_clip_box(Bbox.from_extents(left, self.height - bottom, right, self.height - top))
+            left, top, right, bottom = (side * self.scale for side in clip)
+            artist.set_clip_box(Bbox.from_extents(left, self._size[1] - bottom, right, self._size[1] - top))
         self._figure.add_artist(artist)
 
 
@@ -306,8 +327,12 @@ def _dashes(pen: Pen) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=8192)
+def _measured(text: str, size: float, files: tuple[str, ...], dpi: float) -> float:
+    return _set(text, files, size, dpi).get_width_height()[0] / 64
+
+
 def _measure(text: str, size: float, bold: bool) -> float:
-    return _set(text, str(font_path(bold=bold)), size).get_width_height()[0] / 64
+    return _measured(text, size, _faces(_font(size, bold)), DPI)
 
 
 def fit_size(text: str, ink: Ink) -> tuple[float, float]:
@@ -316,19 +341,38 @@ def fit_size(text: str, ink: Ink) -> tuple[float, float]:
 
 
 def wrap(text: str, ink: Ink, width: float) -> list[str]:
-    """Break into lines no wider than `width` pixels; a word that is too long is cut."""
-    lines: list[list[str]] = []
+    """Break into lines no wider than `width` pixels; a word that is too long is cut.
+
+    Japanese and Chinese letters may stand on either side of a break, but for marks that close what is before them.
+    """
+    lines: list[str] = []
     room = 0.0
     space = _measure("n n", ink.size, ink.bold) - _measure("nn", ink.size, ink.bold)
-    for word in text.split():
-        wide = _measure(word, ink.size, ink.bold)
-        if lines and wide <= room:
-            lines[-1].append(word)
+    for piece, spaced in _pieces(text):
+        wide = _measure(piece, ink.size, ink.bold)
+        gap = space if spaced else 0.0
+        if lines and gap + wide <= room + space * spaced:
+            lines[-1] += f"{' ' * spaced}{piece}"
+            room -= wide + gap
         else:
-            lines.append([fit(word, ink, width)])
-            room = width
-        room -= wide + space
-    return [" ".join(line) for line in lines]
+            lines.append(fit(piece, ink, width))
+            room = width - wide - space
+    return lines
+
+
+WIDE = r"\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef"
+"""Kana, Chinese characters and their marks; Korean is set by words."""
+CLOSING = "、。，．・：；？！）」』】ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
+_BREAKS = re.compile(rf"[{WIDE}][{CLOSING}]*|[^{WIDE}]+")
+
+
+def _pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield what must stay on one line, and whether a space stands before it."""
+    ended = False
+    for word in text.split():
+        for index, piece in enumerate(_BREAKS.findall(word)):
+            yield piece, index == 0 and not ended
+        ended = word[-1] in CLOSING
 
 
 def fit(text: str, ink: Ink, width: float) -> str:

@@ -20,7 +20,7 @@ UP = 2
 """Filter: each row as its difference from the row above; level 1 of zlib then does as well as level 6 without."""
 
 
-def save(pixels: NDArray[np.uint8], path: Path, words: Mapping[str, str]) -> Path:
+def save(pixels: NDArray[np.uint8], path: Path, words: Mapping[str, str], *, dpi: int = DPI) -> Path:
     """Write (row, column, 3) pixels with text chunks: no date, no software version, so same input, same bytes.
 
     The file appears whole or not at all.
@@ -31,7 +31,7 @@ def save(pixels: NDArray[np.uint8], path: Path, words: Mapping[str, str]) -> Pat
     filtered[:, 0] = UP
     filtered[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
-    per_metre = round(DPI / 0.0254)
+    per_metre = round(dpi / 0.0254)
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", cols, rows, 8, 2, 0, 0, 0)),
         (b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)),

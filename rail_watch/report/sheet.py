@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from rail_watch.aoi.site import Site
 from rail_watch.observe.records import ApronLook, Detections, Observation, SceneRecord
 from rail_watch.report import furniture
-from rail_watch.report.caption import Caption, credit, day, place_short_names, sensor, short_day
+from rail_watch.report.caption import Caption, credit, day, month_day, place_short_names, sensor, short_day
 from rail_watch.report.chart import AXIS, HEIGHT, UNSEEN, Chart, Columns, mark
+from rail_watch.report.form import PLAIN, Form
+from rail_watch.report.language import say, term
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Ink, Page, Pen, fit, wrap
 from rail_watch.report.stretch import ways
@@ -26,8 +28,10 @@ WIDEST_PAGE, NARROWEST_PAGE = 2200, 1400
 MARGIN = 44
 NAMES = 380
 """Room for the row labels."""
-MOST_COLUMNS = 52
-"""Looks on one page."""
+DATES = 132
+"""Room for the dates above the columns."""
+MOST_COLUMNS, MOST_NARROW = 52, 20
+"""Looks on one page, and in a picture of a given height."""
 ROW = 44
 WIDEST, NARROWEST = 280, 34
 """Width of a look's column."""
@@ -65,15 +69,34 @@ def pages(detections: Detections, site: Site) -> Iterator[tuple[str, Bytes, Capt
             yield name, sheet.draw(), sheet.caption
 
 
+def part(detections: Detections, site: Site, name: str, form: Form) -> tuple[Bytes, Caption]:
+    """Draw the grid of tracks by looks, or the series over time, alone: `name` is "grid" or "series".
+
+    More looks than a page holds are left out, the earliest first; the caption says from when to when it is.
+    """
+    looks = sorted(detections.scenes, key=lambda record: (record.when, record.id))
+    looks = looks[-(MOST_NARROW if form.narrow else MOST_COLUMNS) :]
+    sheet = _Sheet(detections, site, looks, which=(-1, 1), parts=(name,), form=form)
+    return sheet.draw(), sheet.caption
+
+
 class _Sheet:
     def __init__(
-        self, detections: Detections, site: Site, looks: Sequence[SceneRecord], *, which: tuple[int, int]
+        self,
+        detections: Detections,
+        site: Site,
+        looks: Sequence[SceneRecord],
+        *,
+        which: tuple[int, int],
+        parts: Sequence[str] = ("grid", "series"),
+        form: Form = PLAIN,
     ) -> None:
         self.detections, self.site, self.looks = detections, site, looks
+        self.parts, self.form = parts, form
         self.simulated = any(record.simulated for record in looks)
-        self.caption = _caption(detections, site, looks, which)
+        self.caption = _caption(detections, site, looks, (which, parts))
         self.tracked = bool(ways(site))
-        self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", "The site")]
+        self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", say("sheet.site"))]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
         wide = int(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
         self.columns = Columns(MARGIN + NAMES, wide, len(looks))
@@ -82,26 +105,37 @@ class _Sheet:
 
     def draw(self) -> Bytes:
         head = (BAND_HEIGHT if self.simulated else 0) + 96
-        dates = 132
-        grid = len(self.rows) * ROW
+        text = _lines(self.caption, self.width - 2 * MARGIN, short=self.form.narrow)
+        gridded, charted = "grid" in self.parts, "series" in self.parts
         top = head + (84 if self.width > 1800 else 130)
-        under = top + dates + grid + 18
-        limits = under + len(self.sensors) * 34 + 12
-        series = limits + 60
-        foot = series + (2 if self.aprons else 1) * (HEIGHT + 60)
-        text = _lines(self.caption, self.width - 2 * MARGIN)
-        page = Page(self.width, int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
+        dates = top + DATES
+        under = dates + (len(self.rows) * ROW + 18 if gridded else 0)
+        series = under + (len(self.sensors) * 34 + 72 if gridded else 12)
+        charts = (2 if self.aprons else 1) * (HEIGHT + 60) if charted else -20
+        foot = series + charts
+        page = self._page(int(foot + 40 + len(text) * Ink(8).line_px + MARGIN))
         self._head(page, head)
         self._legend(page, head + 26)
-        self._dates(page, top + dates - 8)
-        self._grid(page, top + dates)
-        self._sensors(page, under)
-        self._limits(page, limits)
-        (self._lengths if self.tracked else self._changes)(page, series + 40)
-        if self.aprons:
-            self._fills(page, series + 100 + HEIGHT)
+        self._dates(page, dates - 8)
+        if gridded:
+            self._grid(page, dates)
+            self._sensors(page, under)
+            self._limits(page, under + len(self.sensors) * 34 + 12)
+        if charted:
+            (self._lengths if self.tracked else self._changes)(page, series + 40)
+            if self.aprons:
+                self._fills(page, series + 100 + HEIGHT)
         _write_text(page, foot + 44, text)
         return page.pixels()
+
+    def _page(self, height: int) -> Page:
+        """A page as large as the form asks; what a given height leaves free stays white."""
+        if self.form.height is None:
+            return Page(self.width, height, self.form.scale)
+        made = self.form.width * self.form.scale, self.form.height * self.form.scale
+        scale = min(made[0] / self.width, made[1] / height)
+        self.width = int(made[0] / scale)
+        return Page(self.width, int(made[1] / scale), scale)
 
     def _head(self, page: Page, head: int) -> None:
         if self.simulated:
@@ -111,18 +145,19 @@ class _Sheet:
         width, _ = page.measure(span, ink)
         name = drawable(shorten(clean(self.site.name), 70), self.site.id)
         room = self.width - 3 * MARGIN - width
-        title = f"{name}: what each look showed"
+        title = say("sheet.title" if "grid" in self.parts else "sheet.title_series", site=name)
         page.text((MARGIN, head - 28), fit(title if page.measure(title, ink)[0] <= room else name, ink, room), ink)
         page.text((self.width - MARGIN, head - 28), span, replace(ink, ha="right"))
 
     def _legend(self, page: Page, y: float) -> None:
         x = float(MARGIN)
-        for state, hidden, words in (
-            ("occupied", 0, "occupied: a train stands there" if self.tracked else "ground has changed"),
-            ("empty", 0, f"{'empty' if self.tracked else 'no change'}, as far as this look can tell"),
-            ("unknown", 0, "could not be seen or judged"),
-            ("empty", 8, "partly seen (hatched share hidden)"),
-        ):
+        entries = (
+            ("occupied", 0, say("sheet.occupied" if self.tracked else "sheet.changed")),
+            ("empty", 0, say("sheet.empty" if self.tracked else "sheet.unchanged")),
+            ("unknown", 0, say("sheet.unknown")),
+            ("empty", 8, say("sheet.partly")),
+        )
+        for state, hidden, words in entries if "grid" in self.parts else entries[2:3]:
             wide = 66 + page.measure(words, Ink(7.6))[0]
             if x + wide > self.width - MARGIN:
                 x, y = float(MARGIN), y + 46
@@ -134,12 +169,12 @@ class _Sheet:
         previous = ""
         for column, record in enumerate(self.looks):
             when = record.when.astimezone(UTC)
-            words = short_day(record.when)[:-5] + f" {when:%H:%M}"
+            words = f"{month_day(record.when)} {when:%H:%M}"
             x = self.columns.middle(column)
             bold = short_day(record.when) != previous
             page.text((x + 6, bottom), words, Ink(6.8, rotation=90, ha="center", va="bottom", bold=bold))
             previous = short_day(record.when)
-        page.text((MARGIN + NAMES - 14, bottom - 4), "Look (UTC)", replace(AXIS, ha="right", va="baseline"))
+        page.text((MARGIN + NAMES - 14, bottom - 4), say("sheet.look"), replace(AXIS, ha="right", va="baseline"))
 
     def _name(self, page: Page, name: str, y: int) -> None:
         ink = Ink(7.4, ha="right", va="center")
@@ -193,7 +228,7 @@ class _Sheet:
         if not self.tracked:
             return
         ink = Ink(6.8, "#57606a", ha="right", va="center")
-        page.text((MARGIN + NAMES - 14, top + 20), "Shortest train shown, m", ink)
+        page.text((MARGIN + NAMES - 14, top + 20), fit(say("sheet.shortest"), ink, NAMES - 20), ink)
         for column, record in enumerate(self.looks):
             limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
             words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
@@ -209,7 +244,7 @@ class _Sheet:
         totals = [_total(record, self.detections.observations) for record in self.looks]
         peak = max([total.high_m for total in totals] + [100.0])
         axis = Chart(self.columns, top, peak)
-        axis.draw(page, "Trains in all, m", "{:.0f}")
+        axis.draw(page, say("sheet.lengths"), "{:.0f}")
         for column, total in enumerate(totals):
             if total.seen == "none":
                 axis.unseen(page, column)
@@ -220,7 +255,7 @@ class _Sheet:
     def _changes(self, page: Page, top: float) -> None:
         areas = [sum(one.area_m2 or 0.0 for one in self._changed(record)) for record in self.looks]
         axis = Chart(self.columns, top, max([*areas, 100.0]))
-        axis.draw(page, "Changed, m²", "{:,.0f}")
+        axis.draw(page, say("sheet.areas"), "{:,.0f}")
         for column, (record, area) in enumerate(zip(self.looks, areas, strict=True)):
             if record.status == "skipped":
                 axis.unseen(page, column)
@@ -229,7 +264,7 @@ class _Sheet:
 
     def _fills(self, page: Page, top: float) -> None:
         axis = Chart(self.columns, top, 100)
-        axis.draw(page, "Aprons covered, %", "{:.0f}")
+        axis.draw(page, say("sheet.fills"), "{:.0f}")
         count = len(self.aprons)
         for index, (apron, name) in enumerate(self.aprons):
             style = (MARKERS[index], COLOURS[index])
@@ -315,37 +350,36 @@ def _total(record: SceneRecord, observations: Sequence[Observation]) -> _Total:
 
 def _span(looks: Sequence[SceneRecord]) -> str:
     first, last = short_day(looks[0].when), short_day(looks[-1].when)
-    return first if first == last else f"{first} to {last}"
+    return first if first == last else say("date.span", first=first, last=last)
 
 
-def _caption(detections: Detections, site: Site, looks: Sequence[SceneRecord], which: tuple[int, int]) -> Caption:
-    number, count = which
-    figure = f"Figure 1{chr(97 + number) if count > 1 else ''}"
+def _caption(
+    detections: Detections, site: Site, looks: Sequence[SceneRecord], kind: tuple[tuple[int, int], Sequence[str]]
+) -> Caption:
+    (number, count), parts = kind
+    gridded = "grid" in parts
+    figure = f"1{chr(97 + number) if count > 1 else ''}"
     name = clean(site.name, 80)
-    span = day(looks[0].when) if len(looks) == 1 else f"{day(looks[0].when)} to {day(looks[-1].when)}"
+    first, last = day(looks[0].when), day(looks[-1].when)
+    span = first if len(looks) == 1 else say("date.span", first=first, last=last)
     blind = sum(record.status == "skipped" for record in looks)
-    unknown = ["One look is one moment: what came and went between two looks is not seen."]
+    unknown = [say("cannot.between")]
     if blind:
-        unknown.append(
-            f"{blind} of {len(looks)} looks could not be used ({_reasons(looks)}); they are no evidence of absence."
-        )
+        unknown.append(say("sheet.blind", n=blind, of=len(looks), reasons=_reasons(looks)))
     if ways(site):
-        unknown.append(
-            "The line under the grid gives the shortest train that a look would have shown, with 90 % probability, "
-            "on its worst track: shorter trains may have been missed. Bars are 95 % intervals; hollow marks are looks "
-            "that saw only a part, so at least that much."
-        )
+        notes = {"grid": "sheet.reading", "series": "sheet.bars"}
+        unknown += [say(note) for part, note in notes.items() if part in parts]
     sensors = "; ".join(dict.fromkeys(sensor(record) for record in looks))
-    said = f"{len(looks)} looks by {sensors}. {_tally(detections, site, looks)}"
+    said = f"{say('sheet.said', n=len(looks), sensors=sensors)} {_tally(detections, site, looks)}"
     return Caption(
-        heading=f"{figure}. Overview of {name}, {span}.",
+        heading=say("sheet.plain" if number < 0 else "sheet.figure", number=figure, site=name, span=span),
         seen=(said, *(clean(line, 500) for line in detections.summary)),
         brief=(said,),
         compared="",
         unknown=(*unknown, *(clean(line, 400) for line in detections.warnings)),
         credit=credit(looks),
         simulated=any(record.simulated for record in looks),
-        alt=f"Table of the tracks of {name} against {len(looks)} looks from {span}: occupied, empty or not seen.",
+        alt=say("sheet.alt" if gridded else "sheet.alt_series", site=name, n=len(looks), span=span),
     )
 
 
@@ -357,23 +391,22 @@ def _tally(detections: Detections, site: Site, looks: Sequence[SceneRecord]) -> 
     used = {track for one in events for track in (one.tracks or (one.track,))}
     names = place_short_names(site)
     tracks = [shorten(names[part.id], 60) for part in ways(site) if part.id in used]
-    where = f", on {', '.join(tracks)}" if tracks else ""
-    what = "Trains" if ways(site) else "Changes of the ground"
-    return f"{what} were seen in {len({one.scene for one in events})} of them{where}."
+    where = say("sheet.where", tracks=", ".join(tracks)) if tracks else ""
+    key = "sheet.trains" if ways(site) else "sheet.changes"
+    return say(key, n=len({one.scene for one in events}), where=where)
 
 
 def _reasons(looks: Sequence[SceneRecord]) -> str:
-    reasons = dict.fromkeys(
-        clean(record.reason or "no reason given", 60) for record in looks if record.status == "skipped"
-    )
+    blind = [record.reason for record in looks if record.status == "skipped"]
+    reasons = dict.fromkeys(clean(term("reason", why) if why else say("sheet.no_reason"), 60) for why in blind)
     return shorten("; ".join(reasons), 160)
 
 
-def _lines(caption: Caption, width: float) -> list[tuple[str, Ink]]:
+def _lines(caption: Caption, width: float, *, short: bool = False) -> list[tuple[str, Ink]]:
     """Caption under the sheet: heading, what was seen (the count only; the log is in the text file), limits, credit."""
     body, bold, small = Ink(8), Ink(8, bold=True), Ink(6.8, "#57606a")
     text = [(line, bold) for line in wrap(drawable(caption.heading, limit=LONG), bold, width)]
-    for part in (caption.brief[0], " ".join(caption.unknown)):
+    for part in (caption.brief[0], "" if short else " ".join(caption.unknown)):
         text += [(line, body) for line in wrap(drawable(part, limit=LONG), body, width)]
     return text + [(line, small) for line in wrap(drawable(caption.credit, limit=LONG), small, width)]
 

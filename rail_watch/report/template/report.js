@@ -5,7 +5,7 @@ for (const box of document.querySelectorAll(".picture[data-before]")) {
   const [width, height] = ["width", "height"].map((name) => Number(whole.getAttribute(name)));
   const button = document.createElement("button");
   button.type = "button";
-  const names = ["Swipe between the two looks", "Show the whole figure"];
+  const names = [box.dataset.swipe, box.dataset.whole];
   button.textContent = names[0];
   box.before(button);
   let stage = null;
@@ -42,7 +42,7 @@ for (const box of document.querySelectorAll(".picture[data-before]")) {
     slider.min = "0";
     slider.max = "100";
     slider.value = "50";
-    slider.setAttribute("aria-label", "Share of the picture that shows the earlier look, in percent");
+    slider.setAttribute("aria-label", box.dataset.share);
     hand.append(box.dataset.earlier, slider, box.dataset.later);
     const show = () => {
       later.style.clipPath = `inset(0 0 0 ${slider.value}%)`;
