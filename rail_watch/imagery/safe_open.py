@@ -144,22 +144,26 @@ def _check(dataset: DatasetReader, path: Path | str, known: Iterable[Directory])
 
 
 @contextmanager
-def safe_open(path: Path) -> Generator[DatasetReader]:
+def safe_open(path: Path, *, name: str = "") -> Generator[DatasetReader]:
     """Open one local GeoTIFF or JPEG 2000 file that may be hostile.
 
     Everything done with the dataset inside the ``with`` block is guarded too.
+
+    Parameters
+    ----------
+    name : for messages, in place of the path.
 
     Raises
     ------
     BadRaster
         One line naming the file, for anything that goes wrong here or inside the block.
     """
-    with _named(path), ExitStack() as stack:
+    with _named(name or path), ExitStack() as stack:
         resolved, driver = _local_file(path)
         stack.enter_context(rasterio.Env(**ENVIRONMENT))
         with without_warning():
             dataset = stack.enter_context(rasterio.open(resolved, driver=driver, sharing=False))
-        _check(dataset, path, directories(resolved) if driver == "GTiff" else ())
+        _check(dataset, name or path, directories(resolved) if driver == "GTiff" else ())
         yield dataset
 
 
