@@ -89,6 +89,8 @@ def test_what_gdal_must_read_is_left_to_it(server: Server, monkeypatch: pytest.M
         replace(answer, headers={}),
         replace(answer, headers={"content-range": "bytes 5-9/9000000"}),
         replace(answer, headers={"content-range": "bytes 0-9/*"}),
+        replace(answer, headers={"content-range": f"bytes 0-9/{10**18}"}),
+        replace(answer, headers={"content-range": f"bytes 0-9/{'9' * 5000}"}),
         replace(answer, body=data[:4] + b"\x08\0\0\0" + b"\xff" * 5000),
     ):
         assert pieces_of(Web(), wrong) is None
@@ -108,6 +110,11 @@ def test_other_bytes_than_were_asked_are_not_believed(server: Server) -> None:
         first, last = (end - 10, end) if "other" not in says else (10, 10**8)
         with stood_in(pieces) as path, pytest.raises(BadInput, match=says):
             fetch(wrong, path, [(first, last)])
+
+
+def test_a_length_that_cannot_be_held_is_one_line(server: Server) -> None:
+    with pytest.raises(BadRaster, match="cannot be stood in"), stood_in(replace(opened(server, "cog"), size=2**62)):
+        pass
 
 
 def test_a_block_beyond_the_end_is_refused(server: Server) -> None:

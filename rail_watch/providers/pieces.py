@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,9 +76,9 @@ def _size(answer: Answer) -> int | None:
         return len(answer.body)
     unit, _, rest = answer.headers.get("content-range", "").partition(" ")
     span, _, total = rest.partition("/")
-    if unit != "bytes" or not span.startswith("0-") or not total.isdigit() or int(total) < len(answer.body):
-        return None
-    return int(total)
+    if unit != "bytes" or not span.startswith("0-") or not re.fullmatch(r"[0-9]{1,12}", total):
+        return None  # among others: a length that no disk could hold, even as a hole
+    return int(total) if int(total) >= len(answer.body) else None
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,13 @@ class WebFile(RemoteFile):
 def stood_in(pieces: Pieces) -> Generator[Path]:
     """Give a file of the same length with the first bytes in place, and nothing else yet."""
     with tempfile.NamedTemporaryFile(prefix="rail-watch-", suffix=".tif") as stream:
-        stream.write(pieces.head)
-        stream.truncate(pieces.size)
-        stream.flush()
+        try:
+            stream.write(pieces.head)
+            stream.truncate(pieces.size)
+            stream.flush()
+        except OSError as fault:
+            why = fault.strerror or "no room"
+            raise BadRaster(f"{shown(pieces.address)}: cannot be stood in for here ({why})") from fault
         yield Path(stream.name)
 
 
