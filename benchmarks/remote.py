@@ -3,15 +3,16 @@
     python benchmarks/remote.py [WINDOWS] [LATENCY_MS]
 
 Each window is from a file of its own, as scenes are, opened, read and closed; over HTTP through the door that `detect`
-uses (our client's look at the first 64 KB, then GDAL's ranges). With a latency the server waits so long before each
-answer: the time is then requests x latency / in flight, which is printed beside it.
+uses (our client's look at the first 64 KB, then one range with the blocks). With a latency the server waits so long
+before each answer: the time is then requests x latency / in flight, which is printed beside it.
 """
 
 from __future__ import annotations
 
-import http.server
+import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,51 +20,60 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SIZE, WINDOW, IN_FLIGHT, FILES = 2048, 256, 8, 20
 
 
-def serve(folder: str, latency_s: float) -> None:
-    """Serve a folder by ranges, one line with the port first; the number of requests is written at the end."""
+class Ranges(asyncio.Protocol):
+    """A server that costs little, so that the client is what is measured: files in memory, answers in one write."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
+    def __init__(self, files: dict[str, bytes], latency_s: float, count: BinaryIO) -> None:
+        self.files, self.latency_s, self.count, self.buffer = files, latency_s, count, b""
 
-        def log_message(self, *_: object) -> None:
-            return
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where answers go."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is whole, after the latency."""
+        self.buffer += data
+        while b"\r\n\r\n" in self.buffer:
+            head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+            if self.latency_s:
+                asyncio.get_running_loop().call_later(self.latency_s, self.answer, head)
+            else:
+                self.answer(head)
 
-        def do_GET(self) -> None:
-            time.sleep(latency_s)
-            path = Path(folder) / Path(self.path.split("?")[0]).name
-            size = path.stat().st_size
-            wanted = self.headers.get("Range", f"bytes=0-{size - 1}")
-            first, last = wanted.removeprefix("bytes=").split("-")
-            end = min(int(last), size - 1)
-            with path.open("rb") as stream:
-                stream.seek(int(first))
-                data = stream.read(end - int(first) + 1)
-            self.send_response(206 if "Range" in self.headers else 200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(data)))
-            if "Range" in self.headers:
-                self.send_header("Content-Range", f"bytes {first}-{end}/{size}")
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(data)
-            with (Path(folder) / "requests").open("a") as log:
-                log.write(".")
+    def answer(self, head: bytes) -> None:
+        """Send what a request asks for."""
+        self.count.write(b".")
+        method, path, _ = head.split(b" ", 2)
+        data = self.files[path.decode().rsplit("/", 1)[1]]
+        span = re.search(rb"\r\nrange: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
+        first, last = (int(span[1]), min(int(span[2]), len(data) - 1)) if span else (0, len(data) - 1)
+        status = b"206 Partial Content" if span else b"200 OK"
+        lines = [b"HTTP/1.1 " + status, b"Accept-Ranges: bytes", b"Content-Length: %d" % (last - first + 1)]
+        lines += [b"Content-Range: bytes %d-%d/%d" % (first, last, len(data))] if span else []
+        body = b"" if method == b"HEAD" else data[first : last + 1]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        print(server.server_port, flush=True)
-        server.serve_forever()
+
+def serve(folder: Path, latency_s: float) -> None:
+    """Serve a folder's files by ranges, one line with the port first; a byte for each request goes to a file."""
+    files = {path.name: path.read_bytes() for path in folder.glob("*.tif")}
+
+    async def forever() -> None:
+        with (folder / "requests").open("wb", buffering=0) as count:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(lambda: Ranges(files, latency_s, count), "127.0.0.1", 0)
+            print(server.sockets[0].getsockname()[1], flush=True)
+            await server.serve_forever()
+
+    asyncio.run(forever())
 
 
 def make(folder: Path) -> None:
@@ -81,13 +91,31 @@ def make(folder: Path) -> None:
             dataset.write(data, 1)
 
 
+Timed = tuple[float, list[bytes], float]
+"""Wall time, what was read, processor time."""
+
+
+def tell(count: int, latency_ms: float, requests: int, here: Timed, there: Timed) -> None:
+    assert here[1] == there[1], "the same pixels"
+    bound = requests * latency_ms / 1000 / IN_FLIGHT
+    say = partial(print, file=sys.stderr)
+    say(f"local   {count / here[0]:7.0f} windows/s  ({here[0]:.2f} s, processor {here[2]:.2f} s)")
+    share = f"{here[0] / there[0]:.0%} of local"
+    say(f"remote  {count / there[0]:7.0f} windows/s  ({there[0]:.2f} s, processor {there[2]:.2f} s), {share}")
+    say(f"{requests} requests, {requests / count:.1f} a window; x {latency_ms:g} ms / {IN_FLIGHT} = {bound:.2f} s")
+    figures = {"windows": count, "latency_ms": latency_ms, "requests": requests, "bound_s": bound}
+    work = {"local_processor_s": here[2], "remote_processor_s": there[2]}
+    print(json.dumps({**figures, "local_s": here[0], "remote_s": there[0], **work}, indent=1))
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     latency_ms = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     from rasterio.windows import Window
 
-    from rail_watch.imagery.safe_open import safe_open, safe_open_remote
+    from rail_watch.imagery.safe_open import safe_open
     from rail_watch.providers.http import Web
+    from rail_watch.providers.pieces import fetch, spans_of, stood_in
     from rail_watch.providers.remote import WebDoor
 
     with tempfile.TemporaryDirectory() as name:
@@ -108,31 +136,29 @@ def main() -> None:
 
             def remote(index: int) -> bytes:
                 file = door.file(f"{address}/{index % FILES}.tif")
-                with safe_open_remote(file) as dataset:
-                    return dataset.read(1, window=window(index)).tobytes()
+                assert file.pieces is not None
+                with stood_in(file.pieces) as path:
+                    with safe_open(path) as dataset:
+                        spans = spans_of(file.pieces, dataset, window(index), [1])
+                    fetch(file.pieces, path, spans)
+                    with safe_open(path) as dataset:
+                        return dataset.read(1, window=window(index)).tobytes()
 
-            def timed(read) -> tuple[float, list[bytes]]:  # type: ignore[no-untyped-def]
-                start = time.perf_counter()
+            def timed(read) -> Timed:  # type: ignore[no-untyped-def]
+                start, work = time.perf_counter(), time.process_time()
                 with ThreadPoolExecutor(IN_FLIGHT) as pool:
                     found = list(pool.map(read, range(count)))
-                return time.perf_counter() - start, found
+                return time.perf_counter() - start, found, time.process_time() - work
 
             timed(local)
             here, there = timed(local), timed(remote)
             server.kill()
         requests = len((folder / "requests").read_text())
-    assert here[1] == there[1], "the same pixels"
-    bound = requests * latency_ms / 1000 / IN_FLIGHT
-    say = partial(print, file=sys.stderr)
-    say(f"local   {count / here[0]:7.0f} windows/s  ({here[0]:.2f} s)")
-    say(f"remote  {count / there[0]:7.0f} windows/s  ({there[0]:.2f} s), {here[0] / there[0]:.0%} of local")
-    say(f"{requests} requests, {requests / count:.1f} a window; x {latency_ms:g} ms / {IN_FLIGHT} = {bound:.2f} s")
-    figures = {"windows": count, "latency_ms": latency_ms, "requests": requests, "bound_s": bound}
-    print(json.dumps({**figures, "local_s": here[0], "remote_s": there[0]}, indent=1))
+    tell(count, latency_ms, requests, here, there)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], float(sys.argv[3]))
+        serve(Path(sys.argv[2]), float(sys.argv[3]))
     else:
         main()

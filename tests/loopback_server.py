@@ -54,6 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             parts = path.strip("/").split("/")
             kinds = {"api": self._api, "sas": self._sas, "planet": self._planet, "eodata": self._s3}
+            kinds |= {"overpass": self._overpass}
             kind = kinds.get(parts[0], self._file)
             kind(parts, body)
         except (BrokenPipeError, ConnectionResetError):
@@ -124,6 +125,16 @@ class Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             return self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
         return self._content(path.read_bytes(), "plain", cut=False)
+
+    def _overpass(self, parts: list[str], _body: bytes) -> None:
+        """Answer as the query service of OpenStreetMap does: busy, broken off, or with the map."""
+        if parts[1] == "busy":
+            return self._send(429, b"too many requests")
+        asked = parse_qs(urlsplit(self.path).query)["data"][0]
+        if "out geom" not in asked or "[timeout:" not in asked:
+            return self._send(400, b"no query")
+        remark = {"remark": "runtime error: Query timed out"} if parts[1] == "broken" else {}
+        self._json({**json.loads((FOLDER / "map.json").read_text()), **remark})
 
     # ---- a small STAC API ----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from server_material import serving
 
 from rail_watch import aoi
 from rail_watch.aoi.document import parse
@@ -95,6 +96,63 @@ def test_a_box_cuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 tracks, 1 shed" in capsys.readouterr().out or site.aprons
     assert run([*asked, "--box", "1,2,3,4"]) == 2
     assert "no railway" in capsys.readouterr().err
+
+
+def test_the_public_service_is_asked_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "map.json").write_text(json.dumps(overpass()))
+    out = tmp_path / "yard.geojson"
+    asked = ["aoi", "new", "yard", "--osm", "overpass", "--out", str(out)]
+    assert run(asked) == 2 and "needs --box or --around" in capsys.readouterr().err
+    with serving(served, tmp_path / "log") as server:
+        for mode, says in (("busy", "429"), ("broken", "ask for a smaller box")):
+            monkeypatch.setenv("RAIL_WATCH_OVERPASS", server.at(f"overpass/{mode}"))
+            assert run([*asked, "--around", f"{LON},{LAT},900"]) == 2
+            err = capsys.readouterr().err
+            assert says in err and err.count("\n") == 1
+            assert len(server.requests(f"overpass/{mode}")) == 1, "once, and no more"
+        monkeypatch.setenv("RAIL_WATCH_OVERPASS", server.at("overpass/fine"))
+        assert run([*asked, "--around", f"{LON},{LAT},900"]) == 0
+        assert run([*asked, "--box", "100,1,120,2"]) == 2
+        assert "too much to ask" in capsys.readouterr().err
+        assert len(server.requests("overpass/fine")) == 1
+    assert len(aoi.read(out).tracks) == 6 and "public service" in aoi.read(out).source
+
+
+def write_extract(path: Path) -> None:
+    osmium = pytest.importorskip("osmium", reason="osmium is not installed (the extra `osm`)")
+    document = overpass_with_nodes()["elements"]
+    with osmium.SimpleWriter(str(path)) as writer:
+        for one in document:
+            if one["type"] == "node":
+                place = (one["lon"], one["lat"])
+                writer.add_node(osmium.osm.mutable.Node(id=one["id"], location=place))
+        for one in document:
+            if one["type"] == "way":
+                writer.add_way(osmium.osm.mutable.Way(id=one["id"] + 1, nodes=one["nodes"], tags=one["tags"]))
+
+
+def test_an_extract_gives_what_the_map_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_extract(tmp_path / "map.osm.pbf")
+    (tmp_path / "map.json").write_text(json.dumps(overpass()))
+    sites = []
+    for name in ("map.osm.pbf", "map.json"):
+        out = tmp_path / f"{name}.geojson"
+        asked = ["aoi", "new", "yard", "--osm", str(tmp_path / name), "--out", str(out)]
+        assert run([*asked, "--around", f"{LON},{LAT},900"]) == 0
+        sites.append(aoi.read(out))
+    one, other = sites
+    assert [track.line for track in one.tracks] == [track.line for track in other.tracks] != []
+    assert [shed.polygon for shed in one.sheds] == [shed.polygon for shed in other.sheds] != []
+    bad = tmp_path / "bad.osm.pbf"
+    bad.write_bytes(b"\0\0\0\x0dno extract at all")
+    for file, more in ((bad, ["--around", f"{LON},{LAT},900"]), (tmp_path / "map.osm.pbf", [])):
+        capsys.readouterr()
+        assert run(["aoi", "new", "yard", "--osm", str(file), *more, "--out", str(tmp_path / "o.geojson")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,27 @@ def test_signatures_are_fetched_late_kept_and_refreshed(server: Server, monkeypa
     assert signed("https://example.com/a.tif", signer, web) == "https://example.com/a.tif"
 
 
+def test_a_connection_is_used_again_and_a_dead_one_is_not_missed(server: Server) -> None:
+    from rail_watch.providers import connection
+
+    connection.drop_kept()
+    web, address = web_of(server), server.at("plain/again/items.json")
+    first = web.get(address).body
+    ((_, kept),) = [one for idle in connection._KEPT.values() for one in idle]
+    assert kept.sock is not None
+    before = kept.sock.getsockname()
+    assert web.get(address).body == first
+    ((_, kept),) = [one for idle in connection._KEPT.values() for one in idle]
+    assert kept.sock is not None and kept.sock.getsockname() == before, "the same connection"
+    kept.sock.shutdown(2)
+    assert web.get(address).body == first, "asked again on a new one"
+    with pytest.raises(Unreachable, match="404"):
+        web.get(server.at("plain/again/none"))
+    with pytest.raises(Unreachable):
+        web.get("http://127.0.0.1:9/ x")
+    connection.drop_kept()
+
+
 def test_a_key_is_not_sent_on_to_another_server(server: Server, tmp_path: Path) -> None:
     (tmp_path / "b").write_text("x")
     with serving(tmp_path, tmp_path / "log") as other:

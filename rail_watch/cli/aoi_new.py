@@ -14,6 +14,8 @@ from rail_watch.errors import BadAoi, BadInput
 if TYPE_CHECKING:
     from shapely import Polygon
 
+    from rail_watch.aoi.osm import Way
+
 MOST_MAP_BYTES = 64_000_000
 MOST_HEADER = 20_000
 
@@ -30,7 +32,7 @@ def _box(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
 
 @click.command(name="new")
 @click.argument("name")
-@click.option("--osm", "file", required=True, metavar="FILE", help="Overpass JSON or GeoJSON of the yard.")
+@click.option("--osm", "file", required=True, metavar="FILE|overpass", help="Map: Overpass JSON, GeoJSON, .osm.pbf.")
 @click.option("--box", callback=_box, metavar="W,S,E,N", help="Only what lies in this box, longitudes and latitudes.")
 @click.option("--around", callback=_box, metavar="LON,LAT,M", help="Only what lies within so many metres of a point.")
 @click.option("--title", metavar="TEXT", help="The site's name for people.  [default: NAME]")
@@ -49,27 +51,47 @@ def new(  # noqa: PLR0917 - one argument for each option
     numbered across the yard; rail bridges, buildings beside tracks and gauges are taken over. Ground between tracks and
     buildings becomes aprons: those are guesses, and say so. Lay the lines onto imagery with `rail-watch aoi refine`.
 
-    A map for it: overpass-turbo.eu, with `way[railway](bbox); way[building](bbox); out geom;`, exported as raw data.
+    `--osm overpass` asks OpenStreetMap's public service, once, for the box or circle (RAIL_WATCH_OVERPASS: another
+    service). Extracts (.osm.pbf) need the extra `osm`, and --box or --around too.
+
+    A map by hand: overpass-turbo.eu, with `way[railway](bbox); way[building](bbox); out geom;`, exported as raw data.
     """
     from rail_watch.aoi.document import ID_PATTERN, parse
-    from rail_watch.aoi.json_file import read_json
-    from rail_watch.aoi.osm import document_of, ways_in
+    from rail_watch.aoi.osm import document_of
 
     if not ID_PATTERN.fullmatch(name) or len(name) > 64:
         raise BadInput(f"{name[:80]!r} cannot be an id: small letters, digits, '-' and '_'")
     target = out or Path(f"{name}.geojson")
     check_folder(target.parent)
     limit = _limit(box, around)
-    document = read_json(Path(file), error=BadAoi, max_bytes=MOST_MAP_BYTES)
-    source = f"OpenStreetMap contributors (ODbL), from {Path(file).name}; aprons are guesses"
+    origin = "the public service" if file == "overpass" else Path(file).name
+    source = f"OpenStreetMap contributors (ODbL), from {origin}; aprons are guesses"
     try:
-        made = document_of(name, ways_in(document), title=title or name, source=source, box=limit)
+        made = document_of(name, _ways(file, limit), title=title or name, source=source, box=limit)
     except BadAoi as fault:
-        raise BadAoi(f"{file}: {fault}") from fault
+        raise fault if file in str(fault) else BadAoi(f"{file}: {fault}") from fault
     _, faults = parse(made)
     if faults:
         raise BadAoi(f"{file}: no valid area can be made of it: {faults[0]}")
     _write(target, made)
+
+
+def _ways(file: str, limit: Polygon | None) -> tuple[Way, ...]:
+    """Return the ways of a map: of a file, or as the public service has them now."""
+    from rail_watch.aoi.json_file import read_json
+    from rail_watch.aoi.osm import ways_in
+
+    if file != "overpass" and not file.lower().endswith(".pbf"):
+        return ways_in(read_json(Path(file), error=BadAoi, max_bytes=MOST_MAP_BYTES))
+    if limit is None:
+        raise BadInput(f"--osm {file} needs --box or --around: which part of the world?")
+    if file == "overpass":
+        from rail_watch.providers.overpass import ask
+
+        return ways_in(ask(limit.bounds))
+    from rail_watch.aoi.osm_extract import ways_of_extract
+
+    return ways_of_extract(Path(file), limit)
 
 
 def _limit(box: tuple[float, ...] | None, around: tuple[float, ...] | None) -> Polygon | None:

@@ -30,7 +30,7 @@ from rail_watch.imagery.stac_walk import read_document
 from rail_watch.imagery.vendor import SUFFIXES as VENDOR_SUFFIXES
 from rail_watch.imagery.vendor import properties_in, stems_of
 
-SUFFIXES = (".tif", ".tiff", ".jp2")
+SUFFIXES = (".tif", ".tiff", ".jp2", ".ntf", ".nitf")
 DESCRIBING = (".json", ".geojson", *VENDOR_SUFFIXES)
 MAX_FILES = 100_000
 USUAL_HOUR = 10.5

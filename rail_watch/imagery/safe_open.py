@@ -2,8 +2,8 @@
 
 What GDAL would otherwise do with a hostile file, and what is done against it:
 
-- pick a driver that follows references (VRT, WMS, …): only the magic bytes of TIFF and JPEG 2000, and the driver
-  fixed to GTiff or JP2OpenJPEG;
+- pick a driver that follows references (VRT, WMS, …): only the magic bytes of TIFF, JPEG 2000 and NITF, and the
+  driver fixed to GTiff, JP2OpenJPEG or NITF;
 - read sidecar files (``.aux.xml``, ``.ovr``, ``.msk``): the folder is declared empty and PAM is off;
 - take the pixels of decimated reads from the file or address named in the tag OVERVIEW_FILE: refused;
 - allocate what the header claims: caps on pixels, bands and the size of one block;
@@ -31,6 +31,9 @@ from rail_watch.imagery.quiet import without_warning
 from rail_watch.imagery.tiff_header import Directory, directories, directories_in
 
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+NITF_MAGIC = (b"NITF", b"NSIF")
+PLAIN_NITF = frozenset({"NC", "NM"})
+"""Image compression that needs no second decoder: none, and none with a mask of blocks."""
 MAX_PIXELS = 10_000_000_000
 MAX_BANDS = 256
 MAX_BLOCK_BYTES = 64_000_000
@@ -64,8 +67,10 @@ def _local_file(path: Path) -> tuple[Path, str]:
     if magic == jp2_header.MAGIC:
         _check_tiles(resolved, path)
         return resolved, "JP2OpenJPEG"
+    if magic[:4] in NITF_MAGIC:
+        return resolved, "NITF"
     if magic[:4] not in MAGIC:
-        raise BadRaster(f"{path}: not a TIFF or JPEG 2000 file; convert it to GeoTIFF first")
+        raise BadRaster(f"{path}: not a TIFF, JPEG 2000 or NITF file; convert it to GeoTIFF first")
     return resolved, "GTiff"
 
 
@@ -115,6 +120,15 @@ def _check_mask(dataset: DatasetReader, path: Path | str, known: Iterable[Direct
             )
 
 
+def _check_nitf(dataset: DatasetReader, path: Path | str) -> None:
+    """Refuse NITF with a second decoder inside, whose blocks GDAL does not tell, and with several images."""
+    if dataset.subdatasets:
+        raise BadRaster(f"{path}: holds several images; take out one with gdal_translate")
+    how = dataset.tags().get("NITF_IC", "?")
+    if how not in PLAIN_NITF:
+        raise BadRaster(f"{path}: its image is compressed ({how[:4]}); convert it to GeoTIFF with gdal_translate first")
+
+
 def _check(dataset: DatasetReader, path: Path | str, known: Iterable[Directory]) -> None:
     if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
         raise BadRaster(f"{path}: refused, its tag OVERVIEW_FILE points at another file; rewrite it without")
@@ -144,22 +158,28 @@ def _check(dataset: DatasetReader, path: Path | str, known: Iterable[Directory])
 
 
 @contextmanager
-def safe_open(path: Path) -> Generator[DatasetReader]:
-    """Open one local GeoTIFF or JPEG 2000 file that may be hostile.
+def safe_open(path: Path, *, name: str = "") -> Generator[DatasetReader]:
+    """Open one local GeoTIFF, JPEG 2000 or NITF file that may be hostile.
 
     Everything done with the dataset inside the ``with`` block is guarded too.
+
+    Parameters
+    ----------
+    name : for messages, in place of the path.
 
     Raises
     ------
     BadRaster
         One line naming the file, for anything that goes wrong here or inside the block.
     """
-    with _named(path), ExitStack() as stack:
+    with _named(name or path), ExitStack() as stack:
         resolved, driver = _local_file(path)
         stack.enter_context(rasterio.Env(**ENVIRONMENT))
         with without_warning():
             dataset = stack.enter_context(rasterio.open(resolved, driver=driver, sharing=False))
-        _check(dataset, path, directories(resolved) if driver == "GTiff" else ())
+        if driver == "NITF":
+            _check_nitf(dataset, name or path)
+        _check(dataset, name or path, directories(resolved) if driver == "GTiff" else ())
         yield dataset
 
 

@@ -1,4 +1,4 @@
-"""What the tags inside a GeoTIFF say of its acquisition: time, satellite, sun, bands."""
+"""What the tags inside a GeoTIFF or NITF file say of its acquisition: time, satellite, sun, bands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _TIMES = ("ACQUISITIONDATETIME", "ACQUISITION_DATETIME", "ACQUISITION_TIME", "AC
 _MILLISECONDS = ("SYSTEM-TIME_START", "SYSTEM:TIME_START")
 _PLATFORMS = ("PLATFORM", "SATELLITE", "SATELLITEID", "SATELLITE_ID", "SPACECRAFT_NAME", "SPACECRAFT_ID", "MISSION")
 _EXIF = re.compile(r"(\d{4}):(\d{2}):(\d{2}) (\d{2}:\d{2}:\d{2})")
+
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)")
 
 
 def folded(tags: Tags) -> dict[str, str]:
@@ -44,6 +46,7 @@ def time_of(tags: Tags) -> datetime | None:
     found = [_parsed(known.get(name)) for name in _TIMES]
     found.append(_parsed(f"{known.get('DATE_ACQUIRED', '')}T{known.get('SCENE_CENTER_TIME', '')[:15]}"))
     found += [_epoch(known.get(name)) for name in _MILLISECONDS]
+    found.append(_parsed(_COMPACT.sub(r"\1-\2-\3T\4:\5:\6Z", known.get("NITF_IDATIM", ""))))
     found.append(_parsed(known.get("TIFFTAG_DATETIME")))
     return next((moment for moment in found if moment is not None), None)
 

@@ -70,6 +70,43 @@ def _values(stream: BinaryIO, layout: _Layout) -> tuple[dict[int, int], int]:
     return found, _take(stream, f"{o}Q" if layout.big else f"{o}I")[0]
 
 
+def _value_end(stream: BinaryIO, layout: _Layout) -> tuple[int, int]:
+    """Return the first byte behind a directory and all its values, and where the next directory is."""
+    o = layout.order
+    (count,) = _take(stream, f"{o}Q" if layout.big else f"{o}H")
+    if count > MAX_ENTRIES:
+        raise BadRaster(f"a directory of {count} tags; this is no honest TIFF")
+    room, end = 8 if layout.big else 4, 0
+    for _ in range(count):
+        _, kind, number = _take(stream, f"{o}HHQ" if layout.big else f"{o}HHI")
+        (place,) = _take(stream, f"{o}Q" if layout.big else f"{o}I")
+        size = _SIZES.get(kind, 8) * number
+        end = max(end, place + size if size > room else 0)
+    (following,) = _take(stream, f"{o}Q" if layout.big else f"{o}I")
+    return max(end, stream.tell()), following
+
+
+def reach(stream: BinaryIO) -> int:
+    """Return how many of a TIFF's first bytes hold its directories and all their values.
+
+    Raises
+    ------
+    BadRaster
+        One line without the file's name: cut off (so more are needed), endless, or no honest TIFF.
+    """
+    layout, offset = _start(stream)
+    seen: set[int] = set()
+    end = 0
+    while offset:
+        if offset in seen or len(seen) >= MAX_DIRECTORIES:
+            raise BadRaster("its directories have no end; rewrite it")
+        seen.add(offset)
+        stream.seek(offset)
+        further, offset = _value_end(stream, layout)
+        end = max(end, further)
+    return end
+
+
 def _directory(tags: dict[int, int]) -> Directory:
     rows, cols = tags.get(_LENGTH, 0), tags.get(_WIDTH, 0)
     block = (

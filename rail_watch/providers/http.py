@@ -9,16 +9,17 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import os
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -27,6 +28,7 @@ from rail_watch import __version__
 from rail_watch.aoi.json_file import parse_json
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery.hrefs import shown
+from rail_watch.providers.connection import Lease, guarded
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -34,6 +36,7 @@ MOST_REDIRECTS = 5
 MOST_BYTES = 64_000_000
 LONGEST_WAIT_S = 60.0
 CHUNK = 65_536
+PRIVATE = "leads to this machine or a private network, which nobody named"
 
 
 class Unreachable(BadCatalogue):
@@ -98,32 +101,6 @@ class _Quiet(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _guarded(base: type[http.client.HTTPConnection], public_only: bool) -> type[http.client.HTTPConnection]:
-    """Return a connection class that refuses peers on private networks before anything is sent."""
-
-    class Guarded(base):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            if public_only:
-                _refuse_private(self.host, self.port)
-            super().connect()
-            if public_only and not ipaddress.ip_address(self.sock.getpeername()[0].split("%")[0]).is_global:
-                self.close()
-                raise PermissionError
-
-    return Guarded
-
-
-def _refuse_private(host: str, port: int) -> None:
-    try:
-        if not ipaddress.ip_address(host).is_global:
-            raise PermissionError
-    except ValueError:
-        pass  # a name: looked up
-    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not ipaddress.ip_address(str(place[0]).split("%")[0]).is_global:
-            raise PermissionError
-
-
 class _Http(urllib.request.HTTPHandler):
     def __init__(self, public_only: bool) -> None:
         super().__init__()
@@ -131,7 +108,7 @@ class _Http(urllib.request.HTTPHandler):
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         guard = self.public_only and not request.has_proxy()
-        return self.do_open(_guarded(http.client.HTTPConnection, guard), request)
+        return self.do_open(guarded(http.client.HTTPConnection, guard), request)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -141,8 +118,13 @@ class _Https(urllib.request.HTTPSHandler):
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         guard = self.public_only and not getattr(request, "_tunnel_host", None)
-        kind = _guarded(http.client.HTTPSConnection, guard)
+        kind = guarded(http.client.HTTPSConnection, guard)
         return self.do_open(kind, request, context=self._context)  # type: ignore[attr-defined]
+
+
+def _proxied(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.netloc)
 
 
 @dataclass(frozen=True)
@@ -207,29 +189,52 @@ class Web:
         public_only = origin(address) not in self.named
         if public_only and urlsplit(address).scheme != "https":
             raise Unreachable(address, "not https, and not a place you named; refused")
+        sent = {"Accept-Encoding": "identity", **headers, "User-Agent": f"rail-watch/{__version__}"}
+        try:
+            if _proxied(address):
+                return self._by_proxy(address, data, sent, most_bytes)
+            return self._straight(address, data, sent, most_bytes)
+        except PermissionError as fault:
+            raise Unreachable(address, PRIVATE) from fault
+        except (urllib.error.URLError, ConnectionRefusedError, socket.gaierror, ssl.SSLError) as fault:
+            reason = getattr(fault, "reason", fault)
+            if isinstance(reason, PermissionError):
+                raise Unreachable(address, PRIVATE) from fault
+            raise _Transient(f"no connection ({_why(reason if isinstance(reason, Exception) else fault)})") from fault
+        except (OSError, http.client.HTTPException) as fault:
+            raise _Transient(f"the answer broke off ({_why(fault)})") from fault
+
+    def _straight(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
+        """Ask on a connection of our own, one that stands where there is one."""
+        lease = Lease(urlsplit(address), origin(address) not in self.named, self.patience.timeout_s)
+        try:
+            with lease.ask("GET" if data is None else "POST", data, headers) as response:
+                if not 200 <= response.status < 300:
+                    return _refused(address, response.status, response.headers)
+                answer = self._taken(address, response, most_bytes)
+                lease.whole = not response.will_close
+                return answer
+        except (ValueError, http.client.InvalidURL) as fault:
+            raise Unreachable(address, "not an address that can be asked") from fault
+        finally:
+            lease.end()
+
+    def _by_proxy(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
+        """Ask through the proxy that the environment names, which does its own looking up."""
+        public_only = origin(address) not in self.named
         opener = urllib.request.OpenerDirector()
         for handler in (
             *(urllib.request.ProxyHandler(), _Http(public_only), _Https(public_only)),
             *(_Quiet(), urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler()),
         ):
             opener.add_handler(handler)
-        request = urllib.request.Request(address, data=data, headers={"Accept-Encoding": "identity", **headers})
-        request.add_header("User-Agent", f"rail-watch/{__version__}")
+        request = urllib.request.Request(address, data=data, headers=dict(headers))
         try:
             with opener.open(request, timeout=self.patience.timeout_s) as response:
                 return self._taken(address, response, most_bytes)
         except urllib.error.HTTPError as fault:
             with fault:
-                return _refused(address, fault)
-        except PermissionError as fault:
-            raise Unreachable(address, "leads to this machine or a private network, which nobody named") from fault
-        except urllib.error.URLError as fault:
-            if isinstance(fault.reason, PermissionError):
-                why = "leads to this machine or a private network, which nobody named"
-                raise Unreachable(address, why) from fault
-            raise _Transient(f"no connection ({_why(fault.reason)})") from fault
-        except (OSError, http.client.HTTPException) as fault:
-            raise _Transient(f"the answer broke off ({_why(fault)})") from fault
+                return _refused(address, fault.code, fault.headers)
 
     def _taken(self, address: str, response: Any, most_bytes: int) -> Answer:
         """Return the whole answer, or refuse one that is too long, too slow or cut off."""
@@ -264,15 +269,15 @@ def _why(fault: object) -> str:
     return type(fault).__name__
 
 
-def _refused(address: str, fault: urllib.error.HTTPError) -> Answer:
+def _refused(address: str, status: int, given: Message) -> Answer:
     """Turn an HTTP error into a redirect to look at, another try, or the end."""
-    headers = {key.lower(): value for key, value in fault.headers.items()}
-    if fault.code in REDIRECTS:
-        return Answer(fault.code, headers, b"", address)
-    if fault.code in AGAIN:
-        raise _Transient(f"answers {fault.code}", _retry_after(headers.get("retry-after", "")))
+    headers = {key.lower(): value for key, value in given.items()}
+    if status in REDIRECTS:
+        return Answer(status, headers, b"", address)
+    if status in AGAIN:
+        raise _Transient(f"answers {status}", _retry_after(headers.get("retry-after", "")))
     hint = {401: ": a key is needed", 403: ": the key is missing, wrong, or not for this", 404: ": nothing there"}
-    raise Unreachable(address, f"answers {fault.code}{hint.get(fault.code, '')}", status=fault.code)
+    raise Unreachable(address, f"answers {status}{hint.get(status, '')}", status=status)
 
 
 def _retry_after(text: str) -> float | None:

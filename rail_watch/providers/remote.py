@@ -18,6 +18,7 @@ from rail_watch.imagery.scene import Asset, SceneRef, Unread
 from rail_watch.providers import windows
 from rail_watch.providers.chips import Chips, chip_key
 from rail_watch.providers.http import Web
+from rail_watch.providers.pieces import WebFile, pieces_of
 
 HEAD_BYTES = 65_536
 """Fetched first by our own client: whether it may be fetched at all, what it is, and its directories."""
@@ -48,7 +49,8 @@ class WebDoor:
         if parts.scheme not in ("http", "https"):
             raise BadRaster(f"{shown(href)}: {parts.scheme} addresses are not read; https or s3 are")
         answer = self.web.get(href, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, most_bytes=4 * HEAD_BYTES)
-        return RemoteFile(f"/vsicurl/{answer.address}", shown(href), answer.body[:HEAD_BYTES], windows.settings())
+        vsi, head = f"/vsicurl/{answer.address}", answer.body[:HEAD_BYTES]
+        return WebFile(vsi, shown(href), head, windows.settings(), pieces_of(self.web, answer))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from rail_watch.imagery.pixels import grid_of
 from rail_watch.imagery.quiet import without_warning
 from rail_watch.imagery.safe_open import RemoteFile, safe_open, safe_open_remote
 from rail_watch.imagery.window import clipped, offset_of, outline, window_of
+from rail_watch.providers.pieces import Pieces, WebFile, fetch, spans_of, stood_in
 
 SPARE_PX = 16
 """Pixels brought around the window, so that a coarser or turned lattice can be laid onto a finer one."""
@@ -80,9 +81,24 @@ def cut(file: RemoteFile, site: Site, *, bands: tuple[int, ...], margin_m: float
     bands : numbers in the file, from 1, in the order they are kept; none for all.
     margin_m : around the site.
     """
+    if isinstance(file, WebFile) and file.pieces is not None:
+        return _by_pieces(file, file.pieces, site, bands, margin_m)
     with safe_open_remote(file) as dataset:
         part = _part(dataset, site, margin_m)
         return None if part is None else _cut(dataset, part, bands, file.shown)
+
+
+def _by_pieces(file: RemoteFile, pieces: Pieces, site: Site, bands: tuple[int, ...], margin_m: float) -> Cut | None:
+    """Read a window through our own client. Opened twice, lest a buffer still holds what was not there yet."""
+    with stood_in(pieces) as path:
+        with safe_open(path, name=file.shown) as dataset:
+            part = _part(dataset, site, margin_m)
+            if part is None:
+                return None
+            spans = spans_of(pieces, dataset, *_wanted(dataset, part, bands))
+        fetch(pieces, path, spans)
+        with safe_open(path, name=file.shown) as dataset:
+            return _cut(dataset, part, bands, file.shown)
 
 
 def cut_local(path: Path, site: Site, *, bands: tuple[int, ...], margin_m: float) -> Cut | None:
@@ -102,13 +118,21 @@ def _part(dataset: DatasetReader, site: Site, margin_m: float) -> Grid | None:
     return clipped(near.crop(-SPARE_PX, -SPARE_PX, (rows + 2 * SPARE_PX, cols + 2 * SPARE_PX)), whole)
 
 
+def _wanted(dataset: DatasetReader, part: Grid, bands: tuple[int, ...]) -> tuple[Window, list[int]]:
+    """Return the window to read and the bands, those of transparency behind the others."""
+    row, col = offset_of(part, grid_of(dataset))
+    return Window(col, row, part.shape[1], part.shape[0]), _indexes(dataset, bands, _alpha(dataset))
+
+
+def _alpha(dataset: DatasetReader) -> list[int]:
+    return [index + 1 for index, kind in enumerate(dataset.colorinterp) if kind == ColorInterp.alpha]
+
+
 def _cut(dataset: DatasetReader, part: Grid, bands: tuple[int, ...], name: str) -> Cut:
-    alpha = [index + 1 for index, kind in enumerate(dataset.colorinterp) if kind == ColorInterp.alpha]
-    indexes = _indexes(dataset, bands, alpha)
+    alpha = _alpha(dataset)
+    window, indexes = _wanted(dataset, part, bands)
     if part.shape[0] * part.shape[1] * len(indexes) > MOST_VALUES:
         raise BadRaster(f"{name}: the site needs {part.shape} pixels of it; draw a smaller site")
-    row, col = offset_of(part, grid_of(dataset))
-    window = Window(col, row, part.shape[1], part.shape[0])
     values = dataset.read(indexes, window=window)
     colours = [dataset.colorinterp[index - 1] for index in indexes]
     if not alpha and MaskFlags.per_dataset in dataset.mask_flag_enums[0]:

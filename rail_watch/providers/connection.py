@@ -1,0 +1,136 @@
+"""Connections that are used again: a new one costs several times the latency of a request on one that stands."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import SplitResult
+
+KEPT_S = 10.0
+"""A connection that lay idle for longer is not used again: the other end may have dropped it."""
+MOST_KEPT = 64
+
+
+def refuse_private(host: str, port: int) -> None:
+    """Raise `PermissionError` where a host, or one of the places its name means, is not on the public network."""
+    try:
+        if not ipaddress.ip_address(host).is_global:
+            raise PermissionError
+    except ValueError:
+        pass  # a name: looked up
+    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if not ipaddress.ip_address(str(place[0]).split("%")[0]).is_global:
+            raise PermissionError
+
+
+def guarded(base: type[http.client.HTTPConnection], public_only: bool) -> type[http.client.HTTPConnection]:
+    """Return a connection class that refuses peers on private networks before anything is sent."""
+
+    class Guarded(base):  # type: ignore[misc, valid-type]
+        def connect(self) -> None:
+            if public_only:
+                refuse_private(self.host, self.port)
+            super().connect()
+            if public_only and not ipaddress.ip_address(self.sock.getpeername()[0].split("%")[0]).is_global:
+                self.close()
+                raise PermissionError
+
+    return Guarded
+
+
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+_LOCK = threading.Lock()
+_KEPT: dict[tuple[int, str, str, bool], list[tuple[float, http.client.HTTPConnection]]] = {}
+"""By process, scheme, host:port and whether only public places may answer; with the time each was laid down."""
+
+
+def drop_kept() -> None:
+    """Close every idle connection."""
+    with _LOCK:
+        idle = [connection for kept in _KEPT.values() for _, connection in kept]
+        _KEPT.clear()
+    for connection in idle:
+        connection.close()
+
+
+atexit.register(drop_kept)
+
+
+@dataclass
+class Lease:
+    """One connection for one request: laid down for the next when the answer was read to its end, else closed."""
+
+    parts: SplitResult
+    public_only: bool
+    timeout_s: float
+    whole: bool = False
+    """Set by who has read the answer to its end."""
+    _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+
+    @property
+    def _key(self) -> tuple[int, str, str, bool]:
+        return os.getpid(), self.parts.scheme, self.parts.netloc.rpartition("@")[2].lower(), self.public_only
+
+    def ask(self, method: str, data: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Send a request; one that fails on a connection used before goes out once more on a new one."""
+        target = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
+        idle = self._idle()
+        if idle is not None:
+            self._connection = idle
+            try:
+                idle.request(method, target, data, dict(headers))
+                return idle.getresponse()
+            except (http.client.HTTPException, OSError):
+                idle.close()
+        self._connection = self._fresh()
+        self._connection.request(method, target, data, dict(headers))
+        return self._connection.getresponse()
+
+    def _idle(self) -> http.client.HTTPConnection | None:
+        found, old = None, []
+        with _LOCK:
+            kept = _KEPT.get(self._key, [])
+            while kept and found is None:
+                since, connection = kept.pop()
+                if time.monotonic() - since < KEPT_S:
+                    found = connection
+                else:
+                    old.append(connection)
+        for connection in old:
+            connection.close()
+        if found is not None and found.sock is not None:
+            found.sock.settimeout(self.timeout_s)
+        return found
+
+    def _fresh(self) -> http.client.HTTPConnection:
+        host, port = self.parts.hostname or "", self.parts.port
+        if self.parts.scheme == "https":
+            kind = guarded(http.client.HTTPSConnection, self.public_only)
+            return kind(host, port, timeout=self.timeout_s, context=_trust())  # type: ignore[call-arg]
+        return guarded(http.client.HTTPConnection, self.public_only)(host, port, timeout=self.timeout_s)
+
+    def end(self) -> None:
+        """Lay the connection down, or close it."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self.whole and connection.sock is not None:
+            with _LOCK:
+                kept = _KEPT.setdefault(self._key, [])
+                if len(kept) < MOST_KEPT:
+                    kept.append((time.monotonic(), connection))
+                    return
+        connection.close()
