@@ -1,0 +1,204 @@
+"""A look's pixels as pictures for a browser: the whole site, and tiles of it, north up, in the site's own metres."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import lru_cache
+from threading import Lock, RLock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from rail_watch import __version__, providers
+from rail_watch.aoi.site import Site
+from rail_watch.errors import BadInput
+from rail_watch.imagery.mosaic import read
+from rail_watch.imagery.scene import SceneRef, Unread
+from rail_watch.providers import Source
+from rail_watch.report.names import font_path
+from rail_watch.report.stretch import Frame, Sheet, sheet_of, veiled, view_of
+from rail_watch.serve.ground import MARGIN_M, Ground
+from rail_watch.serve.looks import Seen
+from rail_watch.serve.shelf import Shelf
+
+TILE = 512
+FINEST, COARSEST = 4, -6
+"""Levels of tiles: at level z a metre is 2**z pixels."""
+WIDEST = 1600
+"""Pixels of the whole site's picture along its longer side."""
+MOST_SHEET_BYTES = 400_000_000
+"""Scenes held in memory at a time."""
+QUALITY = 82
+EDGE = timedelta(seconds=1)
+WORD = "SIMULATED"
+
+
+class NoPicture(Exception):
+    """There are no pixels to show, and why."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One square of the pyramid; columns run east and rows south from the site's centre."""
+
+    level: int
+    column: int
+    row: int
+
+    @property
+    def side_m(self) -> float:
+        """Its side on the ground."""
+        return float(TILE / 2.0**self.level)
+
+
+@dataclass
+class _Held:
+    """What is held in memory."""
+
+    sheets: OrderedDict[str, Sheet] = field(default_factory=OrderedDict)
+    refs: dict[tuple[str, str], SceneRef] = field(default_factory=dict)
+
+
+class Pictures:
+    """Makes pictures, and keeps them on a shelf. Called from several threads."""
+
+    def __init__(self, shelf: Shelf, source_of: Callable[[str], Source | None]) -> None:
+        self._shelf = shelf
+        self._source_of = source_of
+        self._held = _Held()
+        # One scene is read at a time: each may take a gigabyte.
+        self._reading = RLock()
+        self._lock = Lock()
+
+    def whole(self, ground: Ground, seen: Seen) -> bytes:
+        """Return the whole site at one look, WebP.
+
+        Raises
+        ------
+        NoPicture
+            The pixels are not on this machine, or cannot be read.
+        """
+        return self._kept(ground, seen, "whole", lambda: whole_frame(ground, seen.gsd_m))
+
+    def tile(self, ground: Ground, seen: Seen, tile: Tile) -> bytes:
+        """Return one square of it; see `whole`."""
+        if not touches(ground, tile):
+            raise NoPicture("no ground of the site lies there")
+        return self._kept(ground, seen, f"{tile.level}/{tile.column}/{tile.row}", lambda: tile_frame(ground.crs, tile))
+
+    def _kept(self, ground: Ground, seen: Seen, part: str, frame: Callable[[], Frame]) -> bytes:
+        key = hashlib.sha256("\n".join([__version__, *seen.identity, ground.crs, part]).encode()).hexdigest()
+        return self._shelf.kept(key, lambda: self._made(ground.site, seen, frame()))
+
+    def _made(self, site: Site, seen: Seen, frame: Frame) -> bytes:
+        # What the scene shows at a place lies off by the shift that the judging measured.
+        east, north = seen.shift_m
+        moved = replace(frame, centre=(frame.centre[0] + east, frame.centre[1] + north))
+        rgb = veiled(view_of(self._sheet(site, seen), moved))
+        if seen.simulated:
+            rgb = stamped(rgb)
+        stream = io.BytesIO()
+        Image.fromarray(rgb).save(stream, "WEBP", quality=QUALITY, method=2)
+        return stream.getvalue()
+
+    def _sheet(self, site: Site, seen: Seen) -> Sheet:
+        key = "\n".join(seen.identity)
+        with self._lock:
+            found = self._held.sheets.get(key)
+            if found is not None:
+                self._held.sheets.move_to_end(key)
+                return found
+        with self._reading:
+            found = self._held.sheets.get(key)
+            if found is None:
+                found = self._read(site, seen)
+                with self._lock:
+                    self._held.sheets[key] = found
+                    self._drop()
+        return found
+
+    def _drop(self) -> None:
+        sheets = self._held.sheets
+        while len(sheets) > 1 and sum(one.tone.nbytes + one.quality.nbytes for one in sheets.values()) > (
+            MOST_SHEET_BYTES
+        ):
+            sheets.popitem(last=False)
+
+    def _read(self, site: Site, seen: Seen) -> Sheet:
+        try:
+            scene = read(self._ref(site, seen), site, margin_m=MARGIN_M)
+        except BadInput as fault:
+            raise NoPicture(str(fault)) from fault
+        if isinstance(scene, Unread):
+            raise NoPicture(scene.reason)
+        return sheet_of(scene)
+
+    def _ref(self, site: Site, seen: Seen) -> SceneRef:
+        known = self._held.refs.get((site.id, seen.scene))
+        if known is not None:
+            return known
+        source = self._source_of(site.id)
+        if source is None:
+            raise NoPicture("no watched site has this area, so where its imagery lies is not known")
+        for ref in providers.find(site, (seen.when - EDGE, seen.when + EDGE), source=source).scenes:
+            self._held.refs[site.id, ref.id] = ref
+        try:
+            return self._held.refs[site.id, seen.scene]
+        except KeyError as fault:
+            raise NoPicture("the source of this site no longer lists the scene") from fault
+
+
+def touches(ground: Ground, tile: Tile) -> bool:
+    """Return whether a tile shows any ground of a site."""
+    if not COARSEST <= tile.level <= FINEST:
+        return False
+    side = tile.side_m
+    west, south, east, north = ground.bounds
+    return bool(
+        tile.column * side < east
+        and (tile.column + 1) * side > west
+        and -tile.row * side > south
+        and -(tile.row + 1) * side < north
+    )
+
+
+def tile_frame(crs: str, tile: Tile) -> Frame:
+    """Return the ground of a tile."""
+    side = tile.side_m
+    return Frame(crs, ((tile.column + 0.5) * side, -(tile.row + 0.5) * side), 0.0, side, side, (TILE, TILE))
+
+
+def whole_frame(ground: Ground, gsd_m: float) -> Frame:
+    """Return the ground of a whole site, in pixels no finer than half the sensor's."""
+    west, south, east, north = ground.bounds
+    width, height = east - west, north - south
+    pixel = max(width / WIDEST, height / WIDEST, gsd_m / 2)
+    columns, rows = max(round(width / pixel), 1), max(round(height / pixel), 1)
+    return Frame(ground.crs, ((west + east) / 2, (south + north) / 2), 0.0, width, height, (rows, columns))
+
+
+@lru_cache(maxsize=1)
+def _word() -> NDArray[np.uint8]:
+    font = ImageFont.truetype(str(font_path(bold=True)), 15)
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(WORD))
+    image = Image.new("L", (right - left + 2, bottom - top + 2))
+    ImageDraw.Draw(image).text((1 - left, 1 - top), WORD, fill=255, font=font)
+    return np.asarray(image)
+
+
+def stamped(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture with the word SIMULATED in a corner of each square of it, light on dark and dark on light."""
+    word, result = _word(), rgb.copy()
+    for top in range(10, max(rgb.shape[0] - word.shape[0], 11), TILE):
+        for left in range(12, max(rgb.shape[1] - word.shape[1], 13), TILE):
+            part = result[top : top + word.shape[0], left : left + word.shape[1]]
+            share = 0.55 * word[: part.shape[0], : part.shape[1], None].astype(np.float32) / 255
+            grey = 20 if part.size and part.mean() > 140 else 255
+            part[:] = (part * (1 - share) + grey * share + 0.5).astype(np.uint8)
+    return result
