@@ -113,7 +113,11 @@ def _last(archive: Archive, look: Row) -> dict[str, Any]:
         "reason": look["reason"],
         "look": look["number"],
         "tracks": {state: counted.get(state, 0) for state in LETTERS},
-        "aprons_occupied": sum(row["state"] == "occupied" for row in states if row["role"] == "apron"),
+        "aprons_occupied": archive.value(
+            "SELECT count(DISTINCT place) FROM observation "
+            "WHERE judgement = ? AND kind = 'cargo' AND feature NOT LIKE ?",
+            (look["number"], '%"change":"departed"%'),
+        ),
     }
 
 
@@ -145,18 +149,20 @@ def site_view(archive: Archive, site_id: str) -> dict[str, Any]:
         "bounds": [round(edge, 2) for edge in ground.bounds],
         "lonlat": lonlat_polynomial(ground),
         "shapes": shapes(ground),
-        "looks": _looks(rows, history),
+        "looks": _looks(rows, history, {(one.scene, one.apron) for one in seen if one.change != "departed"}),
         "observations": [_observation(ground, one, by_scene[one.scene]) for one in seen],
         "stays": told["stays"],
         "reviews": history.reviews,
     }
 
 
-def _looks(rows: list[Row], history: History) -> list[dict[str, Any]]:
+def _looks(rows: list[Row], history: History, heaps: set[tuple[str, str | None]]) -> list[dict[str, Any]]:
     states: dict[str, dict[str, str]] = {}
     limits: dict[str, dict[str, float]] = {}
     for look in history.looks:
-        states.setdefault(look.scene, {})[look.place] = LETTERS[look.state]
+        # An apron's fill is a measured share and never quite nothing: it is occupied where cargo was found.
+        bare = look.role == "apron" and look.state == "occupied" and (look.scene, look.place) not in heaps
+        states.setdefault(look.scene, {})[look.place] = "e" if bare else LETTERS[look.state]
         if look.state == "empty" and look.detectable is not None:
             limits.setdefault(look.scene, {})[look.place] = round(look.detectable, 1)
     return [

@@ -37,6 +37,8 @@ MOST_SHEET_BYTES = 400_000_000
 QUALITY = 82
 EDGE = timedelta(seconds=1)
 WORD = "SIMULATED"
+DRAWN = "1"
+"""Counted up when pictures are drawn otherwise, so that none of before is taken for one of now."""
 
 
 class NoPicture(Exception):
@@ -93,18 +95,20 @@ class Pictures:
         return self._kept(ground, seen, f"{tile.level}/{tile.column}/{tile.row}", lambda: tile_frame(ground.crs, tile))
 
     def _kept(self, ground: Ground, seen: Seen, part: str, frame: Callable[[], Frame]) -> bytes:
-        key = hashlib.sha256("\n".join([__version__, *seen.identity, ground.crs, part]).encode()).hexdigest()
+        key = hashlib.sha256("\n".join([__version__, DRAWN, *seen.identity, ground.crs, part]).encode()).hexdigest()
         return self._shelf.kept(key, lambda: self._made(ground.site, seen, frame()))
 
     def _made(self, site: Site, seen: Seen, frame: Frame) -> bytes:
         # What the scene shows at a place lies off by the shift that the judging measured.
         east, north = seen.shift_m
         moved = replace(frame, centre=(frame.centre[0] + east, frame.centre[1] + north))
-        rgb = veiled(view_of(self._sheet(site, seen), moved))
+        view = view_of(self._sheet(site, seen), moved)
+        rgb = veiled(view)
         if seen.simulated:
-            rgb = stamped(rgb)
+            rgb = stamped(rgb, ~view.absent)
+        opaque = np.where(view.absent, 0, 255).astype(np.uint8)[..., None]
         stream = io.BytesIO()
-        Image.fromarray(rgb).save(stream, "WEBP", quality=QUALITY, method=2)
+        Image.fromarray(np.concatenate([rgb, opaque], axis=-1)).save(stream, "WEBP", quality=QUALITY, method=2)
         return stream.getvalue()
 
     def _sheet(self, site: Site, seen: Seen) -> Sheet:
@@ -192,13 +196,36 @@ def _word() -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def stamped(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture with the word SIMULATED in a corner of each square of it, light on dark and dark on light."""
+def stamped(rgb: NDArray[np.uint8], ground: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return a picture with the word SIMULATED once in each square of it that shows ground, where there is room."""
     word, result = _word(), rgb.copy()
-    for top in range(10, max(rgb.shape[0] - word.shape[0], 11), TILE):
-        for left in range(12, max(rgb.shape[1] - word.shape[1], 13), TILE):
-            part = result[top : top + word.shape[0], left : left + word.shape[1]]
-            share = 0.55 * word[: part.shape[0], : part.shape[1], None].astype(np.float32) / 255
-            grey = 20 if part.size and part.mean() > 140 else 255
-            part[:] = (part * (1 - share) + grey * share + 0.5).astype(np.uint8)
+    high, wide = word.shape
+    share = 0.45 * word[..., None].astype(np.float32) / 255
+    for top in range(0, rgb.shape[0], TILE):
+        for left in range(0, rgb.shape[1], TILE):
+            place = _room(ground[top : top + TILE, left : left + TILE], (high, wide))
+            if place is not None:
+                row, col = top + place[0], left + place[1]
+                part = result[row : row + high, col : col + wide]
+                grey = 20 if part.mean() > 140 else 255
+                part[:] = (part * (1 - share) + grey * share + 0.5).astype(np.uint8)
     return result
+
+
+def _room(ground: NDArray[np.bool_], size: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the first (row, column) of a coarse lattice where a word of this size lies on ground alone.
+
+    Where there is none, the middle of what ground there is; None where there is no ground.
+    """
+    high, wide = size
+    if not ground.any() or ground.shape[0] <= high or ground.shape[1] <= wide:
+        return None
+    for row in range(8, ground.shape[0] - high, 24):
+        for col in range(10, ground.shape[1] - wide, 24):
+            if ground[row : row + high, col : col + wide].all():
+                return row, col
+    middle = np.argwhere(ground).mean(axis=0)
+    row, col = (
+        int(np.clip(at - side / 2, 0, most - side)) for at, side, most in zip(middle, size, ground.shape, strict=True)
+    )
+    return row, col
