@@ -14,6 +14,7 @@ from rail_watch.aoi.document import parse
 from rail_watch.aoi.json_file import read_json
 from rail_watch.aoi.site import Site
 from rail_watch.archive.sites import site_document
+from rail_watch.archive.store import packed
 from rail_watch.errors import BadAoi
 from rail_watch.report.stretch import ways
 from rail_watch.serve.ground import ground_of, metres
@@ -93,17 +94,17 @@ def _put(folder: Path, content: bytes) -> int:
 def area_to_edit(home: Path, judged: Site) -> dict[str, Any]:
     """Return the latest saved version of a site, else the one that was judged, with its shapes in metres too."""
     saved = versions(home, judged.id)
-    document: Any = site_document(judged)
+    document: Any = json.loads(packed(site_document(judged)))
     if saved:
         document = read_json(folder_of(home, judged.id) / _name(saved[-1]), error=BadAoi, max_bytes=MAX_BYTES * 4)
     site, faults = parse(document)
     if site is None:
-        raise BadAoi(f"{judged.id}: the saved version {saved[-1]} cannot be used: {faults[0]}")
+        raise BadAoi(f"{judged.id}: the area kept of it cannot be used: {faults[0]}")
     ground = ground_of(judged)
     drawn: dict[str, Any] = {"site": site.polygon}
     drawn |= {one.id: one.line for one in ways(site)}
     drawn |= {one.id: one.polygon for one in (*site.aprons, *site.sheds, *site.stables, *site.excludes)}
-    normal = site_document(site)
+    normal = json.loads(packed(site_document(site)))
     for feature in normal["features"]:
         properties = feature["properties"]
         key = "site" if properties["role"] == "site" else properties["id"]

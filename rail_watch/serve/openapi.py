@@ -25,17 +25,17 @@ class Call:
 
 
 CALLS = (
-    Call("get", "/api/status", "How the watch is doing; the same as `rail-watch status --format json`."),
+    Call("get", "/api/status", "How the watch is doing; the same as: rail-watch status --format json"),
     Call("get", "/api/sites", "The sites of the archive with the state of their last look."),
     Call("get", "/api/sites/{site}", "All that the page of one site shows, shapes also in metres; no pixels."),
     Call(
         "get", "/api/sites/{site}/history",
-        "Stays, looks and months; the same as `rail-watch history --aoi SITE --format json`.",
+        "Stays, looks and months; the same as: rail-watch history --aoi SITE --format json",
         query=(("datetime", "Only this ISO 8601 interval, such as 2022-11 or 2022-11-01/.."),),
     ),
     Call(
         "get", "/api/sites/{site}/history.geojson",
-        "The stays as features; the same as `rail-watch history --aoi SITE --format geojson`.",
+        "The stays as features; the same as: rail-watch history --aoi SITE --format geojson",
         answers="application/geo+json",
         query=(("datetime", "Only this ISO 8601 interval."),),
     ),

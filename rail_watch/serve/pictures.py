@@ -37,7 +37,7 @@ MOST_SHEET_BYTES = 400_000_000
 QUALITY = 82
 EDGE = timedelta(seconds=1)
 WORD = "SIMULATED"
-DRAWN = "1"
+DRAWN = "2"
 """Counted up when pictures are drawn otherwise, so that none of before is taken for one of now."""
 
 
@@ -105,7 +105,7 @@ class Pictures:
         view = view_of(self._sheet(site, seen), moved)
         rgb = veiled(view)
         if seen.simulated:
-            rgb = stamped(rgb, ~view.absent)
+            rgb = stamped(rgb, ~view.absent, every=TILE if frame.shape == (TILE, TILE) else max(frame.shape))
         opaque = np.where(view.absent, 0, 255).astype(np.uint8)[..., None]
         stream = io.BytesIO()
         Image.fromarray(np.concatenate([rgb, opaque], axis=-1)).save(stream, "WEBP", quality=QUALITY, method=2)
@@ -196,14 +196,14 @@ def _word() -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def stamped(rgb: NDArray[np.uint8], ground: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return a picture with the word SIMULATED once in each square of it that shows ground, where there is room."""
+def stamped(rgb: NDArray[np.uint8], ground: NDArray[np.bool_], *, every: int) -> NDArray[np.uint8]:
+    """Return a picture with the word SIMULATED once in each square of so many pixels that shows ground."""
     word, result = _word(), rgb.copy()
     high, wide = word.shape
     share = 0.45 * word[..., None].astype(np.float32) / 255
-    for top in range(0, rgb.shape[0], TILE):
-        for left in range(0, rgb.shape[1], TILE):
-            place = _room(ground[top : top + TILE, left : left + TILE], (high, wide))
+    for top in range(0, rgb.shape[0], every):
+        for left in range(0, rgb.shape[1], every):
+            place = _room(ground[top : top + every, left : left + every], (high, wide))
             if place is not None:
                 row, col = top + place[0], left + place[1]
                 part = result[row : row + high, col : col + wide]

@@ -255,6 +255,7 @@ export class Figure {
 }
 
 export async function save(siteMap, state) {
+  await siteMap.settled();
   const blob = await new Figure(siteMap, state).blob();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

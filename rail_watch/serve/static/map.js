@@ -53,7 +53,7 @@ export class SiteMap {
     this.names = L.layerGroup().addTo(this.map);
     this.labelled = true;
     this.marked = true;
-    this.map.on("zoomend", () => this.nameTracks());
+    this.map.on("zoomend", () => this.shown && this.draw(this.shown.look, this.shown.things, this.shown.chosen));
     this.map.on("moveend", () => callbacks.moved());
     this.map.on("move zoom resize zoomend", () => this.split());
     this.map.on("movestart", () => { this.fitted = false; });
@@ -125,9 +125,20 @@ export class SiteMap {
         resolve();
       });
     });
-    this.pictures[pane] = { look: look.look, layer, ready };
+    this.pictures[pane] = { look: look.look, layer, ready, tiles };
     layer.addTo(this.map);
     return ready;
+  }
+
+  /** Wait until all pixels of the view have come, or for some seconds. */
+  async settled() {
+    const shown = Object.values(this.pictures).filter(Boolean);
+    const tiled = ({ tiles }) => new Promise((resolve) => {
+      if (!tiles._map || !tiles.isLoading()) resolve();
+      else tiles.once("load", resolve);
+    });
+    const late = new Promise((resolve) => { setTimeout(resolve, 10_000); });
+    await Promise.race([Promise.all(shown.flatMap((one) => [one.ready, tiled(one)])), late]);
   }
 
   /** Show the upper picture right of a share of the map's width; null: all of it. */
@@ -177,8 +188,10 @@ export class SiteMap {
     if (shape.role === "track" || shape.role === "bridge") {
       const found = this.shown.things.filter((thing) => thing.kind !== "change").map((thing) => thing.metres[0]);
       const path = (state === "o" ? outside(shape.metres, found) : [shape.metres]).map((piece) => piece.map(latlng));
-      L.polyline(path, { color: "#0b1117", weight: LINES[state].weight + 3, opacity: 0.55, interactive: false }).addTo(this.shapes);
-      const line = L.polyline(path, { ...LINES[state], className: `track state-${state}` }).addTo(this.shapes);
+      // Lines grow thinner as the tracks draw closer together on the screen.
+      const thin = Math.min(Math.max((this.map.getZoom() + 2) / 3, 0.45), 1);
+      L.polyline(path, { color: "#0b1117", weight: thin * (LINES[state].weight + 3), opacity: 0.55, interactive: false }).addTo(this.shapes);
+      const line = L.polyline(path, { ...LINES[state], weight: thin * LINES[state].weight, className: `track state-${state}` }).addTo(this.shapes);
       line.bindTooltip(this.told(shape, look), { sticky: true });
     } else if (shape.role === "apron") {
       const area = L.polygon(shape.metres.map((ring) => ring.map(latlng)), { ...AREAS[state], className: `apron state-${state}` }).addTo(this.shapes);
