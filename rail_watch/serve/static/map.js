@@ -81,7 +81,7 @@ export class SiteMap {
 
   zoomTo(rings) {
     const bounds = L.latLngBounds(rings.flat().map(latlng));
-    this.map.flyToBounds(bounds.pad(0.9), { maxZoom: 3, duration: 0.5, animate: this.map.options.zoomAnimation });
+    this.map.flyToBounds(bounds.pad(0.4), { maxZoom: 3, duration: 0.5, animate: this.map.options.zoomAnimation });
   }
 
   // ---- pictures
