@@ -87,18 +87,27 @@ def _templates() -> Environment:
 def application(desk: api.Desk, door: Door) -> Starlette:
     """Return the application."""
 
-    def page(name: str, title: str) -> Response:
-        text = _templates().get_template(name).render(
-            title=title, csrf="" if door.read_only else door.csrf, read_only=door.read_only, version=__version__,
-            files=files().digest, calls=CALLS,
-        )  # fmt: skip
+    def page(name: str, title: str, site: str = "") -> Response:
+        text = (
+            _templates()
+            .get_template(name)
+            .render(
+                title=title,
+                site=site,
+                csrf="" if door.read_only else door.csrf,
+                read_only=door.read_only,
+                version=__version__,
+                files=files().digest,
+                calls=CALLS,
+            )
+        )
         return Response(text, media_type="text/html")
 
     async def home(_request: Request) -> Response:
         return page("sites.html", "Sites")
 
-    async def site(_request: Request) -> Response:
-        return page("site.html", "Site")
+    async def site(request: Request) -> Response:
+        return page("site.html", "Site", request.path_params["site"])
 
     async def about_api(_request: Request) -> Response:
         return page("api.html", "Interface")

@@ -11,7 +11,7 @@ from typing import Any
 
 from rail_watch.aoi.document import parse
 from rail_watch.aoi.site import Site
-from rail_watch.archive.history import History, document, history_of, iso
+from rail_watch.archive.history import History, history_of, iso, stay_document
 from rail_watch.archive.observations import observations_between
 from rail_watch.archive.store import Archive, Row, time_of
 from rail_watch.errors import BadInput
@@ -135,7 +135,6 @@ def site_view(archive: Archive, site_id: str) -> dict[str, Any]:
     site = site_of(archive, site_id)
     ground = ground_of(site)
     history = history_of(archive, site_id)
-    told = document(history)
     rows = archive.rows(f"{_LOOKS} WHERE c.site = ? ORDER BY c.datetime, s.id", (site_id,))
     by_scene = {row["scene"]: row["number"] for row in rows}
     seen = [one for one in observations_between(archive, site_id) if one.scene in by_scene]
@@ -151,7 +150,7 @@ def site_view(archive: Archive, site_id: str) -> dict[str, Any]:
         "shapes": shapes(ground),
         "looks": _looks(rows, history, {(one.scene, one.apron) for one in seen if one.change != "departed"}),
         "observations": [_observation(ground, one, by_scene[one.scene]) for one in seen],
-        "stays": told["stays"],
+        "stays": [stay_document(stay, history.reviews) for stay in history.stays],
         "reviews": history.reviews,
     }
 

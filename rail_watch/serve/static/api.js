@@ -23,7 +23,7 @@ async function reached(request) {
   }
 }
 
-export const get = async (path) => answer(await reached(fetch(path, { headers: { accept: "application/json" } })));
+export const get = async (path) => answer(await reached(fetch(path)));
 
 export const post = async (path, body) =>
   answer(
