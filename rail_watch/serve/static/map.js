@@ -1,7 +1,7 @@
 // The map: pictures of up to two looks in the site's own metres, and the shapes over them.
 
 import { siteUrl, wholeUrl } from "./api.js";
-import { STATES, kind, size } from "./words.js";
+import { STATES, kind, rank, size } from "./words.js";
 
 const L = window.L;
 const TILE = 512;
@@ -238,7 +238,7 @@ export class SiteMap {
       const icon = L.divIcon({ className: `name ${className}`, html: text(words), iconSize: null });
       L.marker(this.map.containerPointToLatLng(at), { icon, interactive: false, keyboard: false }).addTo(this.names);
     };
-    for (const thing of [...things].sort((a, b) => (b.id === chosen) - (a.id === chosen))) {
+    for (const thing of [...things].sort((a, b) => (b.id === chosen) - (a.id === chosen) || rank(a) - rank(b))) {
       const ring = thing.metres[0];
       const top = ring.reduce((best, point) => (point[1] > best[1] ? point : best));
       put(top, `${kind(thing.kind)} ${size(thing)}`, thing.id === chosen ? "found chosen" : "found", [0, -16]);

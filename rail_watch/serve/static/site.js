@@ -8,7 +8,7 @@ import { SiteMap, lonlat } from "./map.js";
 import { Measure } from "./measure.js";
 import { card } from "./review.js";
 import { Timeline } from "./timeline.js";
-import { clock, day, el, kind, say, size } from "./words.js";
+import { clock, day, el, kind, rank, say, size } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const BEAT = 750;
@@ -173,7 +173,7 @@ class Page {
   }
 
   seen(look) {
-    const things = this.things(look).sort((a, b) => (a.kind === "change") - (b.kind === "change"));
+    const things = this.things(look).sort((a, b) => rank(a) - rank(b));
     const actions = { pick: (id) => this.pick(id), reload: () => this.reload() };
     const cards = things.map((thing) => card(thing, this.site.reviews[thing.id] || [], thing.id === this.state.thing, this.names, actions));
     $("seen").replaceChildren(el("h2", {}, things.length ? `Seen on this date (${things.length})` : "Nothing seen on this date"), ...cards, ...this.limits(look, things));

@@ -1,6 +1,6 @@
 // The list of sites.
 
-import { get } from "./api.js";
+import { get, wholeUrl } from "./api.js";
 import { clock, el } from "./words.js";
 
 function bar(tracks) {
@@ -36,9 +36,12 @@ function card(site, health) {
   if (health && health.fault) lines.append(el("p", { className: "warn" }, `The last check failed: ${health.fault}`));
   const counts = `${site.looks} looks, ${site.looks_clear} of them showed something; ${site.reviews_missing} finding${site.reviews_missing === 1 ? "" : "s"} not reviewed`;
   lines.append(el("p", { className: "muted small" }, counts));
+  const shown = clear || last;
+  const picture = shown ? el("img", { className: "glance", alt: "", src: wholeUrl(site.id, shown.look), on: { error: () => picture.remove() } }) : null;
   return el(
     "li",
     { className: "card site" },
+    picture,
     el("h2", {}, el("a", { href: `/site/${encodeURIComponent(site.id)}` }, site.name), site.simulated ? el("span", { className: "badge strong" }, "SIMULATED") : null),
     lines,
   );

@@ -20,6 +20,10 @@ export const month = (when) => `${MONTHS[when.getUTCMonth()]} ${when.getUTCFullY
 const KINDS = { train: "Train", "train-on-bridge": "Train on bridge", cargo: "Cargo", change: "Change" };
 export const kind = (name) => KINDS[name] || name;
 
+/** What is told first: trains, then cargo, then what only looks different; the larger before the smaller. */
+const ORDER = ["train-on-bridge", "train", "cargo", "change"];
+export const rank = (thing) => ORDER.indexOf(thing.kind) * 1e6 - (thing.length_m ?? thing.area_m2 ?? 0);
+
 export function size(thing) {
   const parts = [];
   if (thing.railcars != null) parts.push(`${thing.railcars} railcar${thing.railcars === 1 ? "" : "s"}`);
