@@ -201,8 +201,8 @@ def test_a_review_stands_beside_the_machines_answer(
     "wrong",
     [
         {"verdict": "perhaps"}, {"reviewer": ""}, {"observation": "no-such"}, {"railcars": -1}, {"railcars": 1.5},
-        {"railcars": True}, {"length_m": "long"}, {"note": 3}, {"at": "2020-01-01"}, {"verdict": "correct"},
-        {"note": "x" * 3000},
+        {"railcars": True}, {"length_m": "long"}, {"length_m": 10**400}, {"railcars": 10**30}, {"note": 3},
+        {"at": "2020-01-01"}, {"verdict": "correct"}, {"note": "x" * 3000},
     ],
 )  # fmt: skip
 def test_a_review_that_makes_no_sense_is_not_kept(server: Server, wrong: dict[str, object]) -> None:
@@ -238,6 +238,14 @@ def test_an_area_with_a_bad_id_reaches_no_file(server: Server, home: Path, name:
     answer = server.send("/api/areas", document)
     assert answer.status == 400 and "id" in answer.json()["error"]
     assert [path.name for path in (home / "areas").iterdir()] in ([], [SITE]) if (home / "areas").exists() else True
+
+
+@pytest.mark.parametrize("point", [[10**400, 42], [None, 42], ["x", 1], [1e308, 1e308], []])
+def test_coordinates_that_are_none_are_faults_not_crashes(server: Server, point: list[object]) -> None:
+    document = server.ask(f"/api/sites/{SITE}/area").json()["area"]
+    document["features"][1]["geometry"]["coordinates"][0] = point
+    answer = server.send("/api/areas", document)
+    assert answer.status == 400 and "t1" in answer.json()["error"]
 
 
 def test_a_shipped_area_is_never_written_over(server: Server) -> None:

@@ -200,7 +200,7 @@ def _review(given: Any, at: datetime) -> Review:
         raise BadInput("observation, reviewer, verdict and note are texts")
     whole = cars is None or (isinstance(cars, int) and not isinstance(cars, bool))
     number = length is None or (isinstance(length, int | float) and not isinstance(length, bool))
-    if not whole or not number or (isinstance(length, float) and not math.isfinite(length)):
+    if not whole or not number or not -math.inf < (length or 0) < 1e9:
         raise BadInput("railcars is a whole number, length_m a number")
     return Review(
         observation=given["observation"],

@@ -132,7 +132,7 @@ def application(desk: api.Desk, door: Door) -> Starlette:
             Route("/api/reviews", api.review, methods=["POST"]),
             Route("/api/areas", api.save_area, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _refused, Exception: _broken},
+        exception_handlers={HTTPException: _refused},
     )
     app.add_middleware(Guard, door=door)
     app.state.desk = desk
@@ -156,10 +156,6 @@ async def _icon(_request: Request) -> Response:
 async def _refused(_request: Request, fault: Exception) -> Response:
     assert isinstance(fault, HTTPException)
     return JSONResponse({"error": fault.detail}, status_code=fault.status_code)
-
-
-async def _broken(_request: Request, fault: Exception) -> Response:
-    return JSONResponse({"error": f"unexpected {type(fault).__name__}"}, status_code=500)
 
 
 class _Server(uvicorn.Server):

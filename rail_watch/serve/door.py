@@ -105,8 +105,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        begun = False
+
         async def sealed(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -114,7 +118,11 @@ class Guard:
             await send(message)
 
         refusal = _refusal(self.door, scope)
-        await (self.app if refusal is None else refusal)(scope, receive, sealed)
+        try:
+            await (self.app if refusal is None else refusal)(scope, receive, sealed)
+        except Exception as fault:  # noqa: BLE001 - the edge of the server: one bad answer must not end it
+            if not begun:
+                await _said(500, f"unexpected {type(fault).__name__}")(scope, receive, sealed)
 
 
 def _said(status: int, text: str) -> Response:
