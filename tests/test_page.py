@@ -117,6 +117,8 @@ def test_two_dates_are_swiped_faded_and_flickered(visit: Visit) -> None:
     page.check("#modes input[value=swipe]", force=True)
     page.wait_for_selector("#split:visible")
     assert "polygon" in page.evaluate("document.querySelector('.leaflet-over-pane').style.clipPath")
+    # Marks are of the date on the right, and must not lie on the other's pixels.
+    assert "polygon" in page.evaluate("document.querySelector('.leaflet-marks-pane').style.clipPath")
     handle = page.locator("#split").bounding_box()
     page.mouse.move(handle["x"] + 14, handle["y"] + 60)
     page.mouse.down()

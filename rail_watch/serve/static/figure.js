@@ -94,8 +94,10 @@ export class Figure {
   marks() {
     const { look, things } = this.siteMap.shown;
     this.ctx.save();
+    // Beside a line, only the marks of the date on its right are true.
+    const from = this.state.mode === "swipe" ? this.state.part * this.width : 0;
     this.ctx.beginPath();
-    this.ctx.rect(0, this.top, this.width, this.height);
+    this.ctx.rect(from, this.top, this.width - from, this.height);
     this.ctx.clip();
     for (const shape of this.siteMap.site.shapes) {
       const style = STYLE[look?.states[shape.id] || "n"];

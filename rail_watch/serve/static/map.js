@@ -47,6 +47,10 @@ export class SiteMap {
       const pane = this.map.createPane(name);
       pane.style.zIndex = String(210 + 10 * index);
     }
+    // Marks lie in panes of their own: beside a sliding line only those of the date on its right are true.
+    this.map.createPane("marks").style.zIndex = "400";
+    this.map.createPane("names").style.zIndex = "590";
+    this.map.getPane("names").style.pointerEvents = "none";
     this.pictures = { under: null, over: null };
     this.shapes = L.layerGroup().addTo(this.map);
     this.things = L.layerGroup().addTo(this.map);
@@ -148,16 +152,16 @@ export class SiteMap {
   }
 
   split() {
-    const pane = this.map.getPane("over");
+    const panes = ["over", "marks", "names"].map((name) => this.map.getPane(name));
     if (this.cut === null) {
-      pane.style.clipPath = "";
+      for (const pane of panes) pane.style.clipPath = "";
       return;
     }
     const { x, y } = this.map.getSize();
     const corner = this.map.containerPointToLayerPoint([this.cut * x, 0]);
     const end = this.map.containerPointToLayerPoint([x, y]);
     const points = [[corner.x, corner.y], [end.x, corner.y], [end.x, end.y], [corner.x, end.y]];
-    pane.style.clipPath = `polygon(${points.map(([px, py]) => `${px}px ${py}px`).join(",")})`;
+    for (const pane of panes) pane.style.clipPath = `polygon(${points.map(([px, py]) => `${px}px ${py}px`).join(",")})`;
   }
 
   fade(opacity) {
@@ -170,8 +174,7 @@ export class SiteMap {
     this.shown = { look, things, chosen };
     this.shapes.clearLayers();
     this.things.clearLayers();
-    const svgPane = this.map.getPane("overlayPane");
-    svgPane.style.display = this.marked ? "" : "none";
+    this.map.getPane("marks").style.display = this.marked ? "" : "none";
     const ordered = [...this.site.shapes].sort((a, b) => this.rank(a, look) - this.rank(b, look));
     for (const shape of ordered) this.shape(shape, look);
     for (const thing of things) this.thing(thing, thing.id === chosen);
@@ -190,14 +193,14 @@ export class SiteMap {
       const path = (state === "o" ? outside(shape.metres, found) : [shape.metres]).map((piece) => piece.map(latlng));
       // Lines grow thinner as the tracks draw closer together on the screen.
       const thin = Math.min(Math.max((this.map.getZoom() + 2) / 3, 0.45), 1);
-      L.polyline(path, { color: "#0b1117", weight: thin * (LINES[state].weight + 3), opacity: 0.55, interactive: false }).addTo(this.shapes);
-      const line = L.polyline(path, { ...LINES[state], weight: thin * LINES[state].weight, className: `track state-${state}` }).addTo(this.shapes);
+      L.polyline(path, { pane: "marks", color: "#0b1117", weight: thin * (LINES[state].weight + 3), opacity: 0.55, interactive: false }).addTo(this.shapes);
+      const line = L.polyline(path, { pane: "marks", ...LINES[state], weight: thin * LINES[state].weight, className: `track state-${state}` }).addTo(this.shapes);
       line.bindTooltip(this.told(shape, look), { sticky: true });
     } else if (shape.role === "apron") {
-      const area = L.polygon(shape.metres.map((ring) => ring.map(latlng)), { ...AREAS[state], className: `apron state-${state}` }).addTo(this.shapes);
+      const area = L.polygon(shape.metres.map((ring) => ring.map(latlng)), { pane: "marks", ...AREAS[state], className: `apron state-${state}` }).addTo(this.shapes);
       area.bindTooltip(this.told(shape, look), { sticky: true });
     } else if (shape.role === "site") {
-      L.polygon(shape.metres.map((ring) => ring.map(latlng)), GROUND).addTo(this.shapes);
+      L.polygon(shape.metres.map((ring) => ring.map(latlng)), { pane: "marks", ...GROUND }).addTo(this.shapes);
     }
   }
 
@@ -211,8 +214,9 @@ export class SiteMap {
 
   thing(thing, chosen) {
     const path = thing.metres.map((ring) => ring.map(latlng));
-    if (chosen) L.polygon(path, { color: "#0b1117", weight: 8, fill: false, interactive: false }).addTo(this.things);
+    if (chosen) L.polygon(path, { pane: "marks", color: "#0b1117", weight: 8, fill: false, interactive: false }).addTo(this.things);
     const outline = L.polygon(path, {
+      pane: "marks",
       color: chosen ? "#ffe14d" : "#fff3e6",
       weight: chosen ? 4 : 2,
       fillColor: "#ff7a1a",
@@ -236,7 +240,7 @@ export class SiteMap {
       if (taken.some(([x, y, w]) => Math.abs(x - at.x) < w + half[0] && Math.abs(y - at.y) < 22)) return;
       taken.push([at.x, at.y, half[0]]);
       const icon = L.divIcon({ className: `name ${className}`, html: text(words), iconSize: null });
-      L.marker(this.map.containerPointToLatLng(at), { icon, interactive: false, keyboard: false }).addTo(this.names);
+      L.marker(this.map.containerPointToLatLng(at), { icon, pane: "names", interactive: false, keyboard: false }).addTo(this.names);
     };
     for (const thing of [...things].sort((a, b) => (b.id === chosen) - (a.id === chosen) || rank(a) - rank(b))) {
       const ring = thing.metres[0];
