@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import rail_watch.aoi
 from rail_watch import aoi
+from rail_watch.aoi.document import parse
 from rail_watch.aoi.geometry import area_m2, length_m
 from rail_watch.errors import BadAoi, BadInput
 
@@ -161,6 +162,22 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 
 def test_a_good_file_has_no_faults(tmp_path: Path) -> None:
     assert aoi.validate(save(tmp_path, good())) == ()
+
+
+def test_a_number_too_long_for_any_place_is_a_fault() -> None:
+    document = {
+        "type": "FeatureCollection",
+        "rail_watch": {"schema": "1", "id": "x"},
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"role": "site"},
+                "geometry": {"type": "Polygon", "coordinates": [[[10**400, 1], [2, 1], [2, 2], [10**400, 1]]]},
+            }
+        ],
+    }
+    site, faults = parse(document)
+    assert site is None and "finite" in faults[0]
 
 
 @pytest.mark.parametrize("name", ["urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"])

@@ -23,7 +23,10 @@ Shape = TypeVar("Shape", LineString, Polygon)
 def _position(value: object) -> Position:
     if not isinstance(value, list) or len(value) < 2 or not all(_is_number(part) for part in value[:2]):
         raise BadAoi("a position must be [longitude, latitude] in numbers")
-    lon, lat = float(value[0]), float(value[1])
+    try:
+        lon, lat = float(value[0]), float(value[1])
+    except OverflowError:  # JSON knows whole numbers of any length
+        lon, lat = math.inf, math.inf
     if not (math.isfinite(lon) and math.isfinite(lat)):
         raise BadAoi("a coordinate is not a finite number")
     if abs(lat) > 90 or abs(lon) > 360:

@@ -39,6 +39,7 @@ COMMANDS = {
         "rail_watch.cli.review",
         "Confirm, reject and correct observations; the machine's answer stays as it is.",
     ),
+    "serve": ("rail_watch.cli.serve", "Show the archive in a browser: sites, maps, dates side by side, reviews."),
     "diff": (
         "rail_watch.cli.diff",
         "Show what the second RUN says otherwise than the first, of the scenes that both judged.",

@@ -30,13 +30,13 @@ FOUND = 10
 @click.pass_context
 def command(ctx: click.Context, style: str, blind_days: float, exit_code: bool) -> None:
     """Say when each site was and will be checked, what failed, and what could not be seen for long."""
-    from rail_watch.watch.health import health_of, metrics
+    from rail_watch.watch.health import health_of, metrics, status_document
     from rail_watch.watch.sites import watched_sites
 
     with reading(ctx) as archive:
         health = health_of(archive, watched_sites(home_of(ctx)), now())
     if style == "json":
-        click.echo(json.dumps(_document(health), indent=1))
+        click.echo(json.dumps(status_document(health), indent=1))
     elif style == "prometheus":
         click.echo(metrics(health), nl=False)
     else:
@@ -47,31 +47,6 @@ def command(ctx: click.Context, style: str, blind_days: float, exit_code: bool) 
 
 def _time(when: datetime | None) -> str:
     return "never" if when is None else f"{when:%Y-%m-%d %H:%M} UTC"
-
-
-def _iso(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")
-
-
-def _document(health: Health) -> dict[str, object]:
-    return {
-        "schema": "rail-watch/status/1",
-        "last_run": health.last_run,
-        "last_started": _iso(health.last_started),
-        "cut_short": health.cut_short,
-        "waiting_alerts": health.waiting_alerts,
-        "sites": [
-            {
-                "site": one.name,
-                "last_check": _iso(one.last_check),
-                "next_check": _iso(one.next_check),
-                "fault": one.fault,
-                "last_clear_look": _iso(one.last_clear),
-                "scenes": one.scenes,
-            }
-            for one in health.sites
-        ],
-    }
 
 
 def _lines(health: Health, blind_days: float) -> list[str]:

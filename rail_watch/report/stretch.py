@@ -14,8 +14,8 @@ from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.aoi.site import Bridge, Site, Track
-from rail_watch.grid import WGS84, transformer
-from rail_watch.imagery.scene import Quality
+from rail_watch.grid import WGS84, Grid, transformer
+from rail_watch.imagery.scene import Quality, Scene
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject, zones_of
 
@@ -213,7 +213,7 @@ def views(stack: Stack, site: Site, frame: Frame, indices: Sequence[int]) -> lis
     stable ground clear in both, so that sun and haze do not pass for change; then all get the
     same stretch between robust percentiles.
     """
-    rows, cols = _window(stack, frame)
+    rows, cols = _window(stack.grid, frame)
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return [_blank(frame) for _ in indices]
     quality = [stack.quality[index, rows, cols] for index in indices]
@@ -224,8 +224,38 @@ def views(stack: Stack, site: Site, frame: Frame, indices: Sequence[int]) -> lis
         _gained(part, bands[0], stable & ok & clear[0]) for part, ok in zip(bands[1:], clear[1:], strict=True)
     ]
     tones = _toned(matched, clear)
-    place = _pixel_to_pixel(stack, frame, rows.start, cols.start)
+    place = _pixel_to_pixel(stack.grid, frame, rows.start, cols.start)
     return [_view(tone, part, frame, place) for tone, part in zip(tones, quality, strict=True)]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One scene by itself, in tone, on its own grid: views of it are cut out without reading it again."""
+
+    grid: Grid
+    tone: Bytes
+    """(row, column, 3)."""
+    quality: Bytes
+    """(row, column) of `Quality`."""
+
+
+def sheet_of(scene: Scene) -> Sheet:
+    """Return a scene in the tone that its own clear ground asks for.
+
+    The median of clear ground comes to the same grey in every scene, so that two of them can be flicked between.
+    """
+    clear = ~np.isin(scene.quality, (*CLOUDY, *ABSENT))
+    tone = _toned([_shown(scene.bands, scene.pixels)], [clear])[0]
+    return Sheet(scene.grid, np.ascontiguousarray(tone), scene.quality)
+
+
+def view_of(sheet: Sheet, frame: Frame) -> View:
+    """Return what a frame shows of a sheet."""
+    rows, cols = _window(sheet.grid, frame)
+    if rows.start >= rows.stop or cols.start >= cols.stop:
+        return _blank(frame)
+    place = _pixel_to_pixel(sheet.grid, frame, rows.start, cols.start)
+    return _view(sheet.tone[rows, cols], sheet.quality[rows, cols], frame, place)
 
 
 def _blank(frame: Frame) -> View:
@@ -233,13 +263,13 @@ def _blank(frame: Frame) -> View:
     return View(np.full((*frame.shape, 3), 128, dtype=np.uint8), nothing, ~nothing)
 
 
-def _window(stack: Stack, frame: Frame) -> tuple[slice, slice]:
-    """Rows and columns of the stack that the frame needs, with a margin for the interpolation."""
-    corners = stack.grid.from_lonlat(frame.corners())
+def _window(grid: Grid, frame: Frame) -> tuple[slice, slice]:
+    """Rows and columns of the grid that the frame needs, with a margin for the interpolation."""
+    corners = grid.from_lonlat(frame.corners())
     low = np.floor(corners.min(axis=0)).astype(int) - 3
     high = np.ceil(corners.max(axis=0)).astype(int) + 4
-    top, left = np.clip(low, 0, stack.grid.shape)
-    bottom, right = np.clip(high, 0, stack.grid.shape)
+    top, left = np.clip(low, 0, grid.shape)
+    bottom, right = np.clip(high, 0, grid.shape)
     return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
@@ -287,14 +317,14 @@ def _toned(scenes: Sequence[NDArray[np.float32]], clear: Sequence[Mask]) -> list
     return tones
 
 
-def _pixel_to_pixel(stack: Stack, frame: Frame, top: int, left: int) -> tuple[float, ...]:
+def _pixel_to_pixel(grid: Grid, frame: Frame, top: int, left: int) -> tuple[float, ...]:
     """Six numbers that take picture pixels to window pixels (x, y from corners), as Pillow wants them.
 
     Exact at three corners; over a stretch the curvature of any projection is below a thousandth of a pixel.
     """
     rows, cols = frame.shape
     picture = np.array([[0, 0], [cols, 0], [0, rows]], dtype=float)
-    row_col = stack.grid.from_lonlat(frame.to_lonlat(picture)) + 0.5 - [top, left]
+    row_col = grid.from_lonlat(frame.to_lonlat(picture)) + 0.5 - [top, left]
     x, y = row_col[:, 1], row_col[:, 0]
     return tuple(float(v) for part in (x, y) for v in ((part[1] - part[0]) / cols, (part[2] - part[0]) / rows, part[0]))
 

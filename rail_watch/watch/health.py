@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from rail_watch.archive.history import iso
 from rail_watch.archive.runs import last_runs, runs
 from rail_watch.archive.store import Archive
 from rail_watch.errors import BadInput, RailWatchError
 from rail_watch.watch.config import read_toml
 from rail_watch.watch.news import last_clear_look
-from rail_watch.watch.sites import WatchedSite, next_due, slot_of
+from rail_watch.watch.sites import WatchedSite, next_due, slot_of, watched_sites
 
 BLIND_DAYS = 14.0
 PING_SECONDS = 10.0
@@ -84,12 +86,39 @@ def health_of(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
     )
 
 
+def watched_with_area(home: Path, site: str) -> WatchedSite | None:
+    """Return the watched site whose area has this id, None where there is none."""
+    return next((one for one in watched_sites(home) if _site_id(one) == site), None)
+
+
 def _site_id(watched: WatchedSite) -> str:
     """Return the id of a site's area; its name where the area cannot be read: how the others do is still told."""
     try:
         return watched.site().id
     except RailWatchError:
         return watched.name
+
+
+def status_document(health: Health) -> dict[str, Any]:
+    """Return the state as a document."""
+    return {
+        "schema": "rail-watch/status/1",
+        "last_run": health.last_run,
+        "last_started": iso(health.last_started),
+        "cut_short": health.cut_short,
+        "waiting_alerts": health.waiting_alerts,
+        "sites": [
+            {
+                "site": one.name,
+                "last_check": iso(one.last_check),
+                "next_check": iso(one.next_check),
+                "fault": one.fault,
+                "last_clear_look": iso(one.last_clear),
+                "scenes": one.scenes,
+            }
+            for one in health.sites
+        ],
+    }
 
 
 def _label(name: str) -> str:

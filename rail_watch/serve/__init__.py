@@ -1,0 +1,1 @@
+"""The page over the archive: what `rail-watch serve` shows in a browser. Only this room knows Starlette."""
