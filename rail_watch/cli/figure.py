@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     offline: bool,
     out: Path,
 ) -> None:
-    """Make a figure to publish from an answer of `rail-watch detect`.
+    """Make a picture to publish: pair, sequence, overview, grid, timeline.
 
     DETECTIONS_JSON is OUT/<aoi>/detections.json. The scenes of the look's sensor are read and aligned again; nothing is
     judged anew. track-grid and timeline need no imagery.
