@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     out: Path | None,
     jobs: int,
 ) -> None:
-    """Measure the detector on series whose truth is known, or by the reviews in the archive.
+    """Measure the detector against known truth, or against the reviews in the archive.
 
     Prints every figure with its 95 % interval (bootstrap over scenes) beside the goal set for it, for each ground
     sample distance. `rail-watch simulate` makes series with their truth; your own labels serve as well. Exit status

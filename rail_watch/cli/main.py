@@ -56,7 +56,7 @@ COMMANDS = {
     "simulate": ("rail_watch.cli.simulate", "Make SIMULATED imagery of a site, with its truth."),
     "evaluate": (
         "rail_watch.cli.evaluate",
-        "Measure the detector on series whose truth is known, or by the reviews in the archive.",
+        "Measure the detector against known truth, or against the reviews in the archive.",
     ),
     "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of windows read from the network."),
     "doctor": ("rail_watch.cli.doctor", "Check versions, drivers, keys, providers and disk."),
