@@ -14,7 +14,9 @@ from cli_material import DAYS, TRAIN, aoi_document, write_aoi, write_series
 from click.testing import CliRunner, Result
 
 from rail_watch.cli.main import cli, run
+from rail_watch.errors import BadInput
 from rail_watch.observe.document import from_document, schema_path
+from rail_watch.report import fonts, pdf
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,39 @@ def test_the_log_reads_at_eighty_columns(ran: Ran) -> None:
     assert "\x1b" not in log and "Summary\n" in log
     assert "  6 scenes: no cloud mask came with this scene" in log
     assert f"Reports: {ran.out / 'small-yard'}{os.sep}  (" in log.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def korean(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, told in Korean and put on paper."""
+    try:
+        pdf.check()
+        fonts.needed("ko")
+    except BadInput as fault:
+        pytest.skip(str(fault))
+    out = tmp_path_factory.mktemp("korean")
+    result = detect("--aoi", ran.aoi, "--source", ran.source, "--out", out, "--language", "ko", "--pdf", "-q")
+    assert result.exit_code in (0, 3), result.output
+    return out / "small-yard"
+
+
+def test_language_changes_what_people_read_and_nothing_else(ran: Ran, korean: Path) -> None:
+    english = ran.out / "small-yard"
+    for name in ("detections.json", "observations.geojson"):
+        assert (korean / name).read_bytes() == (english / name).read_bytes()
+    pictures = {path.name for path in english.glob("*.png")}
+    assert {path.name for path in korean.glob("*.png")} == pictures
+    page = (korean / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="ko"' in page and "Small yard" in page and "2023년 10월 13일" in page
+    for name in pictures:
+        words = (korean / name).with_suffix(".txt").read_text(encoding="utf-8")
+        assert any("가" <= letter <= "힣" for letter in words), name
+        assert (korean / name).read_bytes() != (english / name).read_bytes()
+
+
+def test_a_pdf_stands_beside_the_page(ran: Ran, korean: Path) -> None:
+    assert (korean / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert not (ran.out / "small-yard" / "report.pdf").exists()
 
 
 def test_json_is_alone_on_standard_output_and_nothing_is_written(

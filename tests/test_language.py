@@ -93,6 +93,12 @@ def test_plural_forms_are_those_of_the_language(code: str) -> None:
     assert plural("de", 0) == "other"
 
 
+@pytest.mark.parametrize(("code", "words"), [("en", "1 railcar "), ("fr", "1 wagon "), ("es", "1 vagón ")])
+def test_a_train_of_one_car_is_told_in_the_singular(code: str, words: str) -> None:
+    with spoken(code):
+        assert words in say("sight.train_cars", n=1, low=1, high=3, length="14", place="Track 1")
+
+
 def test_fixed_words_of_the_answer_are_all_translated() -> None:
     for code in LANGUAGES:
         words = catalogue(code)

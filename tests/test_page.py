@@ -96,6 +96,8 @@ def test_from_the_list_to_a_date_and_back_by_its_link(visit: Visit) -> None:
     page = visit.open(path="/")
     page.wait_for_selector(".sites a")
     assert "Small yard <b>&amp;</b>" in page.locator(".sites a").first.inner_text()
+    # It is watched under another name than its area's: it must not be told twice, once as never looked at.
+    assert page.locator("#quiet").is_hidden()
     page.locator(".sites a").first.click()
     page.wait_for_selector("body[data-ready]")
     assert page.title().startswith("Small yard <b>")

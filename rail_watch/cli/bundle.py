@@ -61,8 +61,10 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Put a finding and all it rests on into one zip file (RO-Crate) that `verify` replays elsewhere.
 
-    It holds the pixels of the scenes that were judged together, cut to what was read, with their STAC items; the area,
-    the parameters and versions, the whole record, the pictures, and a SHA-256 of every file.
+    OBSERVATION_ID is the id of a finding in detections.json, or as `rail-watch history --format json` gives it.
+
+    The bundle holds the pixels of the scenes that were judged together, cut to what was read, with their STAC items;
+    the area, the parameters and versions, the whole record, the pictures, and a SHA-256 of every file.
 
     \b
     Exit status
@@ -70,7 +72,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
        2  bad usage or bad input: imagery or area are not what was judged
        3  written, but judged again here the finding is not as recorded
 
-    Pictures stay in with --without-pixels: whether they may be handed on is between you and the vendor.
+    --without-pixels leaves the imagery out, not the report's pictures: whether those may be handed on is between you
+    and the vendor.
     """  # noqa: D301 - click reads the backspace
     from rail_watch import imagery
     from rail_watch.evidence.bundle import make_bundle

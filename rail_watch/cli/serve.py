@@ -27,28 +27,32 @@ LEAST_TOKEN = 16
 @click.command(name="serve")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen at.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0 takes one that is free."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    help="Port to listen at; 0 takes one that is free.",
 )
 @click.option(
     "--token", envvar="RAIL_WATCH_TOKEN", metavar="TEXT",
-    help="What everybody must know to come in.  [default: $RAIL_WATCH_TOKEN; none on this machine alone, else one "
+    help="Secret that every visitor must give.  [default: $RAIL_WATCH_TOKEN; none on this machine alone, else one "
     "is made and printed]",
 )  # fmt: skip
 @click.option(
     "--name", "names", multiple=True, metavar="NAME",
-    help="Another name by which browsers ask for the page, such as watch.example.org. May be repeated.",
+    help="Another host name to answer to, such as watch.example.org. May be repeated.",
 )  # fmt: skip
-@click.option("--read-only", is_flag=True, help="Take no reviews and save no areas.")
+@click.option("--read-only", is_flag=True, help="Show only: take no reviews and save no areas.")
 @verbosity_options
 @click.pass_context
 def command(  # noqa: PLR0917 - one argument for each option
     ctx: click.Context, host: str, port: int, token: str | None, names: tuple[str, ...], read_only: bool
 ) -> None:
-    """Show the archive in a browser: sites, maps, dates side by side, reviews. SIGTERM or Ctrl-C ends it.
+    """Show what `rail-watch run` has archived in a browser: sites, maps, dates side by side, reviews.
 
-    It listens on this machine alone. Any other --host needs a token: the address that is printed holds it, and the
-    browser keeps it from then on. There is no encryption; between machines put a server that has it before this one,
-    or a tunnel.
+    Open the address that is printed; Ctrl-C or SIGTERM ends it. It listens on this machine alone. Any other --host
+    needs a token: the printed address holds it, and the browser keeps it from then on. Nothing is encrypted: to reach
+    it from another machine, use a tunnel (ssh -L), or put a web server with HTTPS before it.
     """
     try:
         from rail_watch.serve.api import Desk

@@ -26,16 +26,17 @@ def command(ctx: click.Context, file: Path, style: str) -> None:
     """Check a bundle and judge its finding again, offline.
 
     FILE is what `rail-watch bundle` wrote. Every byte is checked, then the finding is judged anew from the pixels
-    enclosed, and compared with the record. Files of strangers are treated as such.
+    enclosed, and compared with the record. It may come from anybody: nothing in it is run, and it is unpacked into a
+    temporary folder alone.
 
     \b
     Exit status
        0  reproduced
        1  differs: what was changed, or comes out otherwise, is named
        2  no bundle, damaged beyond its files, or hostile
-       3  not replayed: the pixels were left out; what is there is in order
+       3  not judged again: the pixels were left out; the rest is in order
 
-    Another version of the software is said, and the finding compared all the same.
+    If another version of the software made the bundle, that is said, and the finding is compared all the same.
     """  # noqa: D301 - click reads the backspace
     os.environ["PROJ_NETWORK"] = "OFF"
     from rail_watch.evidence.verify import verify

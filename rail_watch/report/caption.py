@@ -317,7 +317,7 @@ def _train(one: Observation, site: Site) -> tuple[str, ...]:
     track = one.track or ""
     place = shorten(known.get(track) or drawable(track), 60)
     length = number(one.length_m or 0.0)
-    head = say(form, cars=one.railcars, low=low, high=high, length=length, place=place)
+    head = say(form, n=one.railcars, low=low, high=high, length=length, place=place)
     others = ", ".join(known.get(part) or drawable(part) for part in one.tracks[1:])
     return head, say("sight.other_tracks", places=others) if others else "", _same(one, site)
 

@@ -58,6 +58,9 @@ class Card:
         what, where = label(observation, site)
         if brief:
             what, where = brief_label(observation), ""
+        elif page.measure(drawable(what), self.first)[0] > room:
+            # Cut, it would lose its number, which stands last.
+            what = brief_label(observation)
         self.what, self.where = fit(drawable(what), self.first, room), fit(drawable(where), self.second, room)
         wide = max(page.measure(self.what, self.first)[0], page.measure(self.where, self.second)[0])
         self.size = (wide + self.edge + 26, 62.0 if self.where else 36.0)

@@ -40,6 +40,10 @@ TALLEST_SINGLE = 1000
 STRIP = 52
 BAND_HEIGHT = 62
 MOST_LABELS = {"after": 10, "image": 10, "before": 6}
+MOST_OF_MANY = 4
+MOST_NARROW = {"after": 5, "image": 10}
+MOST_OF_NARROW = 3
+"""The same of a sequence's pictures, and where pictures are small: one more would lie on what others name."""
 SMALL_PANEL = 760
 """Pixels of width below which labels have one line."""
 HEAD, LEAST_FOOT, HIGHEST = 84, 210, 1.1
@@ -354,7 +358,9 @@ class _Panel:
         wide = min(640.0, 0.55 * room.extent[0])
         small = room.extent[0] < SMALL_PANEL
         told = [item for item in items if self.plate.changes_named or item[0].kind != "change"]
-        chosen = told[: MOST_LABELS.get(self.role, 4)]
+        narrow = self.plate.form.narrow
+        most = MOST_NARROW.get(self.role, MOST_OF_NARROW) if narrow else MOST_LABELS.get(self.role, MOST_OF_MANY)
+        chosen = told[:most]
         cards = [Card(self.page, one, shape, self.plate.site, room=wide, brief=small) for one, shape in chosen]
         placed = place([Label(card.size, spine_of(card.shape)) for card in cards], room)
         for card, spot in zip(cards, placed, strict=True):

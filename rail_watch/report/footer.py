@@ -25,6 +25,8 @@ GONE_DASH = (4.5, 2.6)
 BODY, SMALL, KEY = Ink(8.2), Ink(6.8, "#57606a"), Ink(7.2, va="center")
 ONE_SUN_DEG = 15.0
 """Suns nearer to each other than this are drawn as one."""
+ROOMY = 300
+"""Pixels below the pictures that leave room for a second line of the legend, where the height is given."""
 KEY_LINE = 40
 """Pixels from one line of the legend to the next."""
 
@@ -47,12 +49,11 @@ class Footer:
         self.keys = _key_lines(plate, form.width - 2 * MARGIN if form.narrow else self.width)
         bold = replace(BODY, bold=True)
         self.heading = wrap(drawable(caption.heading, limit=LONG), bold, self.width)
-        self.body = [
-            line for part in caption.paragraphs() for line in wrap(drawable(part, limit=LONG), BODY, self.width)
-        ]
+        self.paragraphs = [wrap(drawable(part, limit=LONG), BODY, self.width) for part in caption.paragraphs()]
         self.credit = wrap(drawable(caption.credit, limit=LONG), SMALL, self.width)
         if form.height is not None:
             self._cut(form.height - top)
+        self.body = [line for part in self.paragraphs for line in part]
         words = (len(self.heading) + len(self.body)) * BODY.line_px + 10 + len(self.credit) * SMALL.line_px
         keys = KEY_LINE * len(self.keys)
         self.height = int(max(words + 46 + keys, LOCATOR[1] + 50) + MARGIN)
@@ -60,11 +61,14 @@ class Footer:
     def _cut(self, room: float) -> None:
         """Keep what fits: credit, legend and heading first. Half a paragraph is not shown."""
         self.credit = self.credit[:2]
-        self.keys = self.keys[:1]
-        left = room - len(self.credit) * SMALL.line_px - KEY_LINE - 34
+        self.keys = self.keys[: 2 if room > ROOMY else 1]
+        left = room - len(self.credit) * SMALL.line_px - KEY_LINE * len(self.keys) - 34
         self.heading = self.heading[: max(int(left // BODY.line_px), 1)][:2]
         left -= len(self.heading) * BODY.line_px + 10
-        self.body = self.body if len(self.body) * BODY.line_px <= left else []
+        for count, part in enumerate(self.paragraphs):
+            left -= len(part) * BODY.line_px
+            if left < 0:
+                del self.paragraphs[count:]
 
     def _badge(self, page: Page) -> None:
         """North, sun and scale once for all pictures, where they are too small to hold them."""

@@ -60,7 +60,7 @@ def page(detections: Detections, site: Site, pictures: Sequence[Shown]) -> str:
         scenes=[_provenance(record) for record in scenes],
         credit=clean(credit(scenes), LONG) if scenes else "",
         software=_pairs(detections.software),
-        parameters=_pairs(detections.parameters),
+        parameters=_pairs({name: value for name, value in detections.parameters.items() if _asked(value)}),
         aoi_digest=clean(detections.aoi_digest, 128),
         aoi_source=clean(site.source or "", LONG),
         warnings=[clean(line, LONG) for line in detections.warnings],
@@ -149,6 +149,11 @@ def _rate(parameters: Mapping[str, object]) -> str:
     return f"{100 * rate:g} %" if isinstance(rate, int | float) and not isinstance(rate, bool) else ""
 
 
+def _asked(value: object) -> bool:
+    """Whether a parameter was given: null, and an interval open on both sides, say nothing to people."""
+    return value is not None and not (isinstance(value, list | tuple) and all(part is None for part in value))
+
+
 def _pairs(of: Mapping[str, object]) -> list[tuple[str, str]]:
     """Names and values as text."""
     texts = ((name, value if isinstance(value, str) else json.dumps(value, default=str)) for name, value in of.items())
@@ -158,12 +163,14 @@ def _pairs(of: Mapping[str, object]) -> list[tuple[str, str]]:
 def _provenance(record: SceneRecord) -> dict[str, Any]:
     shift = "" if record.shift_m is None else f"{record.shift_m[0]:+.1f}, {record.shift_m[1]:+.1f} m"
     error = "" if record.shift_error_m is None else f" ± {record.shift_error_m:.2f}"
+    platform, maker = clean(record.platform or say("page.not_stated"), 80), sensor(record)
     notes = [term("reason", record.reason or ""), record.activity or "", *record.notes]
     return {
         "id": clean(record.id, 120),
         "when": looks.minute(record.when),
-        "platform": clean(record.platform or say("page.not_stated"), 80),
-        "sensor": sensor(record),
+        "platform": platform,
+        # The pixel size has a column of its own.
+        "sensor": "" if maker.startswith(platform) else maker,
         "gsd": f"{record.gsd_m:.3g} m",
         "status": term("status", record.status),
         "seen": f"{100 * record.clear_fraction:.0f} %",

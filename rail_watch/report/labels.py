@@ -165,7 +165,8 @@ def _lattice(size: tuple[float, float], extent: tuple[float, float]) -> Floats:
     x = np.arange(MARGIN, extent[0] - size[0] - MARGIN, CELL)
     y = np.arange(MARGIN, extent[1] - size[1] - MARGIN, CELL)
     top, left = (grid.ravel() for grid in np.meshgrid(y, x, indexing="ij"))
-    return np.stack([left, top, left + size[0], top + size[1]], axis=-1)
+    # Column by column in memory, which is how boxes are compared.
+    return np.stack([left, top, left + size[0], top + size[1]]).T
 
 
 def _nearest(boxes: Floats, anchors: Floats) -> tuple[NDArray[np.intp], Floats]:
@@ -216,10 +217,13 @@ def _struck(boxes: Floats, other: Placed) -> NDArray[np.bool_]:
     """(n,) True where a box lies across another label's leader (the segment clipped to the box's two slabs)."""
     start, span = np.array(other.start), np.array(other.tip) - other.start
     span = np.where(np.abs(span) < 1e-9, 1e-9, span)
-    first, second = (boxes[:, :2] - start) / span, (boxes[:, 2:] - start) / span
-    enters = np.minimum(first, second).max(axis=1)
-    leaves = np.maximum(first, second).min(axis=1)
-    return np.asarray(np.maximum(enters, 0) <= np.minimum(leaves, 1), dtype=bool)
+    enters, leaves = np.zeros(len(boxes)), np.ones(len(boxes))
+    # Axis by axis: a reduction over two numbers costs ten times what comparing two columns does.
+    for axis in (0, 1):
+        first, second = ((boxes[:, side] - start[axis]) / span[axis] for side in (axis, axis + 2))
+        np.maximum(enters, np.minimum(first, second), out=enters)
+        np.minimum(leaves, np.maximum(first, second), out=leaves)
+    return np.asarray(enters <= leaves, dtype=bool)
 
 
 def _placed(box: Floats, anchor: Floats, price: float) -> Placed:

@@ -177,8 +177,8 @@ class _Pixels(Artist):
     def __init__(self, pixels: NDArray[np.uint8], corner: tuple[int, int]) -> None:
         super().__init__()
         self._corner = corner
-        opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
-        self._rgba = np.ascontiguousarray(np.concatenate([pixels, opaque], axis=-1)[::-1])
+        self._rgba = np.full((*pixels.shape[:2], 4), 255, dtype=np.uint8)
+        self._rgba[..., :3] = pixels[::-1]
         self.set_zorder(1)
 
     def draw(self, renderer: RendererBase) -> None:

@@ -19,7 +19,7 @@ from rail_watch.report.chart import AXIS, HEIGHT, UNSEEN, Chart, Columns, mark
 from rail_watch.report.form import PLAIN, Form
 from rail_watch.report.language import say, term
 from rail_watch.report.names import clean, drawable, shorten
-from rail_watch.report.page import Ink, Page, Pen, fit, wrap
+from rail_watch.report.page import Ink, Page, Pen, fit, fit_size, wrap
 from rail_watch.report.stretch import ways
 
 Bytes = NDArray[np.uint8]
@@ -28,8 +28,9 @@ WIDEST_PAGE, NARROWEST_PAGE = 2200, 1400
 MARGIN = 44
 NAMES = 380
 """Room for the row labels."""
-DATES = 132
-"""Room for the dates above the columns."""
+DATES, DATES_OVER = 132, 8
+"""Room for the dates above the columns, where they are no longer; and how far they may reach above it."""
+DATE = Ink(6.8, rotation=90, ha="center", va="bottom", bold=True)
 MOST_COLUMNS, MOST_NARROW = 52, 20
 """Looks on one page, and in a picture of a given height."""
 ROW = 44
@@ -97,6 +98,7 @@ class _Sheet:
         self.caption = _caption(detections, site, looks, (which, parts))
         self.tracked = bool(ways(site))
         self.rows = [(part.id, drawable(part.name, part.id)) for part in ways(site)] or [("", say("sheet.site"))]
+        self.times = [f"{month_day(one.when)} {one.when.astimezone(UTC):%H:%M}" for one in looks]
         self.sensors = list(dict.fromkeys(sensor(record) for record in looks))
         wide = int(np.clip((WIDEST_PAGE - NAMES - 2 * MARGIN) / len(looks), NARROWEST, WIDEST))
         self.columns = Columns(MARGIN + NAMES, wide, len(looks))
@@ -108,7 +110,7 @@ class _Sheet:
         text = _lines(self.caption, self.width - 2 * MARGIN, short=self.form.narrow)
         gridded, charted = "grid" in self.parts, "series" in self.parts
         top = head + (84 if self.width > 1800 else 130)
-        dates = top + DATES
+        dates = top + max(DATES, int(max(fit_size(words, DATE)[0] for words in self.times)) - DATES_OVER)
         under = dates + (len(self.rows) * ROW + 18 if gridded else 0)
         series = under + (len(self.sensors) * 34 + 72 if gridded else 12)
         charts = (2 if self.aprons else 1) * (HEIGHT + 60) if charted else -20
@@ -131,7 +133,9 @@ class _Sheet:
     def _page(self, height: int) -> Page:
         """A page as large as the form asks; what a given height leaves free stays white."""
         if self.form.height is None:
-            return Page(self.width, height, self.form.scale)
+            # Many looks make a wide sheet: as part of a report it stays so, ordered in a size it is made smaller.
+            scale = self.form.scale if self.form == PLAIN else self.form.scale * self.form.width / self.width
+            return Page(self.width, height, scale)
         made = self.form.width * self.form.scale, self.form.height * self.form.scale
         scale = min(made[0] / self.width, made[1] / height)
         self.width = int(made[0] / scale)
@@ -168,11 +172,9 @@ class _Sheet:
     def _dates(self, page: Page, bottom: float) -> None:
         previous = ""
         for column, record in enumerate(self.looks):
-            when = record.when.astimezone(UTC)
-            words = f"{month_day(record.when)} {when:%H:%M}"
             x = self.columns.middle(column)
-            bold = short_day(record.when) != previous
-            page.text((x + 6, bottom), words, Ink(6.8, rotation=90, ha="center", va="bottom", bold=bold))
+            ink = replace(DATE, bold=short_day(record.when) != previous)
+            page.text((x + 6, bottom), self.times[column], ink)
             previous = short_day(record.when)
         page.text((MARGIN + NAMES - 14, bottom - 4), say("sheet.look"), replace(AXIS, ha="right", va="baseline"))
 

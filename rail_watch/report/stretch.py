@@ -219,11 +219,10 @@ def views(stack: Stack, site: Site, frame: Frame, indices: Sequence[int]) -> lis
     quality = [stack.quality[index, rows, cols] for index in indices]
     clear = [~np.isin(part, (*CLOUDY, *ABSENT)) for part in quality]
     bands = [_shown(stack.bands, stack.pixels[index, :, rows, cols]) for index in indices]
-    stable = zones_of(site, stack.grid.crop(rows.start, cols.start, quality[0].shape)).stable
-    matched = [bands[0]] + [
-        _gained(part, bands[0], stable & ok & clear[0]) for part, ok in zip(bands[1:], clear[1:], strict=True)
-    ]
-    tones = _toned(matched, clear)
+    if len(indices) > 1:
+        stable = clear[0] & zones_of(site, stack.grid.crop(rows.start, cols.start, quality[0].shape)).stable
+        bands[1:] = [_gained(part, bands[0], stable & ok) for part, ok in zip(bands[1:], clear[1:], strict=True)]
+    tones = _toned(bands, clear)
     place = _pixel_to_pixel(stack.grid, frame, rows.start, cols.start)
     return [_view(tone, part, frame, place) for tone, part in zip(tones, quality, strict=True)]
 

@@ -26,6 +26,8 @@ class SiteHealth:
     """One watched site."""
 
     name: str
+    area: str
+    """Id of its area of interest, by which the archive has it; `name` where the area cannot be read."""
     last_check: datetime | None
     next_check: datetime
     """Now, or earlier, when it is due."""
@@ -68,6 +70,7 @@ def health_of(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
         found.append(
             SiteHealth(
                 name=one.name,
+                area=site,
                 last_check=None if check is None else check.at,
                 next_check=now if due else next_due(one, current),
                 fault=attempt.fault if attempt is not None and attempt.step == "failed" else None,
@@ -110,6 +113,7 @@ def status_document(health: Health) -> dict[str, Any]:
         "sites": [
             {
                 "site": one.name,
+                "aoi": one.area,
                 "last_check": iso(one.last_check),
                 "next_check": iso(one.next_check),
                 "fault": one.fault,

@@ -34,7 +34,7 @@ function card(site, health) {
     }
   }
   if (health && health.fault) lines.append(el("p", { className: "warn" }, `The last check failed: ${health.fault}`));
-  const counts = `${site.looks} looks, ${site.looks_clear} of them showed something; ${site.reviews_missing} finding${site.reviews_missing === 1 ? "" : "s"} not reviewed`;
+  const counts = `${site.looks} looks, ${site.looks_clear} of them clear enough to judge; ${site.reviews_missing} finding${site.reviews_missing === 1 ? "" : "s"} not reviewed`;
   lines.append(el("p", { className: "muted small" }, counts));
   const shown = clear || last;
   const picture = shown ? el("img", { className: "glance", alt: "", src: wholeUrl(site.id, shown.look), on: { error: () => picture.remove() } }) : null;
@@ -51,12 +51,12 @@ async function show() {
   const health = document.getElementById("health");
   try {
     const [{ sites }, status] = await Promise.all([get("/api/sites"), get("/api/status")]);
-    const of = new Map(status.sites.map((one) => [one.site, one]));
+    const of = new Map(status.sites.map((one) => [one.aoi, one]));
     document.getElementById("sites").replaceChildren(...sites.map((site) => card(site, of.get(site.id))));
     const ran = status.last_started ? `Last run ${clock(status.last_started)}${status.cut_short ? ", CUT SHORT: run it again" : ""}.` : "Nothing has run yet: rail-watch run --due.";
     health.textContent = ran + (status.waiting_alerts ? ` ${status.waiting_alerts} alerts wait to be sent.` : "");
     const known = new Set(sites.map((site) => site.id));
-    const waiting = status.sites.filter((one) => !known.has(one.site));
+    const waiting = status.sites.filter((one) => !known.has(one.aoi));
     document.getElementById("quiet").hidden = !waiting.length;
     document.getElementById("waiting").replaceChildren(
       ...waiting.map((one) => el("li", {}, el("strong", {}, one.site), ` — next check ${clock(one.next_check)}`, one.fault ? ` — failed: ${one.fault}` : "")),
