@@ -86,6 +86,32 @@ def test_what_was_asked_for_again_changes_nothing(place: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == "small-yard: no new scenes\n" and lines() == before
 
 
+def test_a_source_without_a_scene_of_the_site_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    home = ["--home", str(tmp_path / "home")]
+    write_aoi(tmp_path / "small.geojson")
+    assert (
+        run(
+            [
+                *home,
+                "site",
+                "add",
+                "bare",
+                "--aoi",
+                str(tmp_path / "small.geojson"),
+                "--source",
+                str(tmp_path / "empty"),
+            ]
+        )
+        == 0
+    )
+    capsys.readouterr()
+    assert run([*home, "run", "--due"]) == 0
+    assert capsys.readouterr().out == "bare: its source holds no scene of it\n"
+    assert run([*home, "status"]) == 0
+    assert "0 scenes\n  no scene of it found yet in its source\n" in capsys.readouterr().out
+
+
 def test_status_in_its_three_forms(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(place, "status", "--exit-code") == 0
     text = capsys.readouterr().out

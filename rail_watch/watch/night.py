@@ -125,6 +125,8 @@ class SiteNight:
     news: tuple[News, ...] = ()
     fault: str | None = None
     cut_short: bool = False
+    bare: bool = False
+    """Whether a source on this machine was searched and holds no scene of the site at all."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def _judged(means: Means, run: Run, what: tuple[WatchedSite, Site], asked: Asked
     entries = new_entries(means.archive, site.id, found.scenes, window)
     if asked.rejudge:
         entries = _again(means.archive, site, watched, found.scenes, window)
-    night = SiteNight(watched, unread=tuple(found.faults))
+    night = SiteNight(watched, unread=tuple(found.faults), bare=watched.local and not found.scenes)
     began, parts = means.clock(), pieces(entries, most=PIECE)
     for number, part in enumerate(parts):
         if means.stop():
