@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_material import DAYS, write_aoi, write_series
+from watch_material import Yard
 
 from rail_watch.archive.export import export_lines
 from rail_watch.archive.store import open_archive, read_archive
@@ -87,24 +88,8 @@ def test_what_was_asked_for_again_changes_nothing(place: Path, capsys: pytest.Ca
 
 
 def test_a_source_without_a_scene_of_the_site_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    home = ["--home", str(tmp_path / "home")]
-    write_aoi(tmp_path / "small.geojson")
-    assert (
-        run(
-            [
-                *home,
-                "site",
-                "add",
-                "bare",
-                "--aoi",
-                str(tmp_path / "small.geojson"),
-                "--source",
-                str(tmp_path / "empty"),
-            ]
-        )
-        == 0
-    )
+    yard, home = Yard(tmp_path, "bare").write(), ["--home", str(tmp_path / "home")]
+    assert run([*home, "site", "add", "bare", "--aoi", str(yard.aoi), "--source", str(yard.source)]) == 0
     capsys.readouterr()
     assert run([*home, "run", "--due"]) == 0
     assert capsys.readouterr().out == "bare: its source holds no scene of it\n"
