@@ -22,6 +22,7 @@ from rail_watch.archive.record import acquisition_of
 from rail_watch.archive.sites import site_document
 from rail_watch.archive.store import moment, read_archive, time_of
 from rail_watch.errors import ArchiveFault, BadInput, Busy
+from rail_watch.observe.records import ApronLook
 
 
 @pytest.fixture
@@ -297,3 +298,26 @@ def test_a_database_of_another_program_is_not_read_whatever_its_version(tmp_path
     other.close()
     with pytest.raises(BadInput, match="a database of another program"):
         read_archive(path)
+
+
+def test_an_apron_is_occupied_where_cargo_was_found_not_at_any_fill(archive: Archive) -> None:
+    apron = ApronLook("a1", "clear", 1.0, 6e-6, (0.0, 0.0095), 1100.0)
+    heap = replace(
+        train(1), id="heap", kind="cargo", track=None, tracks=(), apron="a1", length_m=None, length_m_95=None,
+        railcars=None, railcars_95=None, area_m2=40.0, area_m2_95=(30.0, 50.0),
+    )  # fmt: skip
+    gone = replace(heap, id="gone", scene="scene-003", when=day(3), change="departed")
+    unfound = replace(apron, fill_fraction=0.05, fill_fraction_95=(0.02, 0.08))
+    scenes = [
+        scene(0, aprons=(apron,)),
+        scene(1, aprons=(apron,)),
+        scene(2, aprons=(unfound,)),
+        scene(3, aprons=(apron,)),
+        scene(4, aprons=(replace(apron, visible_fraction=0.3),)),
+    ]
+    keep(archive, detections(scenes, [heap, gone]))
+    rows = archive.rows(
+        "SELECT l.state FROM look AS l JOIN judgement AS j ON j.number = l.judgement WHERE l.role = 'apron' "
+        "ORDER BY j.datetime"
+    )
+    assert [row["state"] for row in rows] == ["empty", "occupied", "unknown", "empty", "unknown"]

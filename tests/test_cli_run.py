@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_material import DAYS, write_aoi, write_series
+from watch_material import Yard
 
 from rail_watch.archive.export import export_lines
 from rail_watch.archive.store import open_archive, read_archive
@@ -84,6 +85,16 @@ def test_what_was_asked_for_again_changes_nothing(place: Path, capsys: pytest.Ca
     before = lines()
     assert call(place, "run", "--aoi", "small-yard", "--datetime", "2023-10") == 0
     assert capsys.readouterr().out == "small-yard: no new scenes\n" and lines() == before
+
+
+def test_a_source_without_a_scene_of_the_site_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yard, home = Yard(tmp_path, "bare").write(), ["--home", str(tmp_path / "home")]
+    assert run([*home, "site", "add", "bare", "--aoi", str(yard.aoi), "--source", str(yard.source)]) == 0
+    capsys.readouterr()
+    assert run([*home, "run", "--due"]) == 0
+    assert capsys.readouterr().out == "bare: its source holds no scene of it\n"
+    assert run([*home, "status"]) == 0
+    assert "0 scenes\n  no scene of it found yet in its source\n" in capsys.readouterr().out
 
 
 def test_status_in_its_three_forms(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

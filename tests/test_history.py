@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rail_watch.archive import Archive
+from rail_watch.archive import history as history_module
 from rail_watch.archive.compare import compare
 from rail_watch.archive.history import History, history_of, months
 from rail_watch.archive.novelty import may_be_new, novelties
@@ -162,6 +163,24 @@ def test_months_have_their_looks_beside_them(archive: Archive) -> None:
     assert (october["looks"], october["clear_looks"], october["trains"]) == (4, 3, 1)
     assert (october["track_looks_known"], october["track_looks_occupied"]) == (6, 2)
     assert november["trains"] == 1 and november["occupied_share"] == 0.25
+
+
+def test_each_date_is_put_into_its_month_once(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(archive)
+    found, month, asked = history(archive), history_module._month, []
+    monkeypatch.setattr(history_module, "_month", lambda when: asked.append(when) or month(when))
+    assert len(months(found)) == 2
+    assert len(asked) == len(found.looks) + sum(len(stay.sightings) for stay in found.stays)
+
+
+def test_one_look_bounds_no_stay(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(archive, detections([scene(0, "oe")], [train(0, 100, 114)]))
+    assert call(archive, "history", "--aoi", "yard") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2023-10-01 02:30  train on t1: 14 m, 1 railcar",
+        "    seen in 1 look, last 2023-10-01 02:30, not seen to leave",
+        "Not seen to leave: no look since would have shown it and did not.",
+    ]
 
 
 def test_an_interval_keeps_what_bounds_its_stays(archive: Archive) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -17,11 +18,15 @@ from rail_watch import imagery
 from rail_watch.aoi.site import Site
 from rail_watch.archive import archive_path, open_archive
 from rail_watch.archive.runs import runs
+from rail_watch.archive.store import SqliteEngine, moment
 from rail_watch.errors import ArchiveFault, Busy, NoUsableImagery
 from rail_watch.imagery.interval import Interval
+from rail_watch.watch.channels import channels_of
 from rail_watch.watch.health import health_of, metrics
 from rail_watch.watch.lock import one_run
-from rail_watch.watch.night import Asked
+from rail_watch.watch.night import Asked, Means, due_sites, run_night
+from rail_watch.watch.outbox import send_all, teller
+from rail_watch.watch.rules import Rule
 from rail_watch.watch.sites import WatchedSite, next_due, slot_of
 
 
@@ -338,3 +343,70 @@ def test_a_service_is_asked_for_no_more_than_is_judged(yard: Yard, home: Path) -
 
     night(home, [yard.watched(source="earth-search")], evening(3), find=find)
     assert asked == [(evening(3) - timedelta(days=30), None)]
+
+
+def _age(database: sqlite3.Connection, nights: int) -> None:
+    """Put many nights of years ago into an archive that has seen one: runs, looks, listings, alerts that were sent."""
+    rows = range(nights)
+    when = [moment(day(0) - timedelta(days=2000, minutes=-number)) for number in rows]
+    state = database.execute("SELECT request, software FROM run").fetchone()
+    top = {name: database.execute(f"SELECT max(number) FROM {name}").fetchone()[0] for name in ("scene", "judgement")}
+    last = database.execute("SELECT max(number) FROM alert").fetchone()[0]
+    database.execute("BEGIN")
+    put = database.executemany
+    put("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)", ((-n - 1, f"o{n}", state[0], when[n], when[n], "1") for n in rows))
+    put("INSERT INTO run_site VALUES (?, 'yard', 'done', ?, 1, 0, NULL, ?)", ((-n - 1, n, when[n]) for n in rows))
+    put("INSERT INTO listing VALUES ('yard', ?, 'f', 1, ?)", ((f"o{n}", n % 20 > 0) for n in rows))
+    put("UPDATE listing SET attempts = 9 WHERE scene = ?", ((f"o{n}",) for n in rows))
+    put(
+        "INSERT INTO scene SELECT ?, site_version, ?, ?, pixels, ?, platform, sensor, gsd_m, simulated, credit, "
+        "digests FROM scene WHERE number = ?",
+        ((-n - 1, f"o{n}", f"o{n}", when[n], top["scene"]) for n in rows),
+    )
+    put(
+        "INSERT INTO judgement SELECT ?, ?, software, parameters, run, site, ?, ?, status, reason, clear_fraction, "
+        "shift_east_m, shift_north_m, shift_error_m, notes, activity FROM judgement WHERE number = ?",
+        ((-n - 1, -n - 1, f"o{n}", when[n], top["judgement"]) for n in rows),
+    )
+    put(
+        "INSERT INTO alert SELECT ?, ?, site, kind, ?, created, message FROM alert WHERE number = ?",
+        ((-n - 1, f"o{n}", when[n], last) for n in rows),
+    )
+    put("INSERT INTO delivery VALUES (?, 'feed', ?, 0, 1, ?, NULL)", ((-n - 1, when[n], when[n]) for n in rows))
+    database.execute("COMMIT")
+
+
+def _work(folder: Path, nights: int) -> int:
+    """Return the steps that SQLite makes in one night with a new train, after so many nights of years ago.
+
+    The train is no novelty: only for one that may be is the whole record asked.
+    """
+    steps = [0]
+
+    def step() -> None:
+        steps[0] += 1
+
+    yard = Yard(folder)
+    for number in range(6):
+        yard.add(number, "oe" if number in (2, 4) else "ee")
+    yard.write()
+    home, sites = folder / "home", [yard.watched(rules=(Rule(channels=("feed",)),))]
+    for at in (evening(6), evening(8)):
+        with open_archive(archive_path(home)) as archive:
+            assert isinstance(archive.engine, SqliteEngine)
+            if at == evening(8):
+                _age(archive.engine.database, nights)
+                yard.add(7, "oe")
+                yard.write()
+                archive.engine.database.set_progress_handler(step, 1)
+            means = Means(home=home, archive=archive, clock=Clock(at), judge=judge, report=report, tell=teller(home))
+            (one,) = run_night(means, sites, Asked()).sites
+            assert one.news and send_all(archive, channels_of(home, archive, clock=Clock(at), environment={}), at).sent
+            assert due_sites(archive, sites, at) == []
+    return steps[0]
+
+
+def test_a_night_asks_no_more_after_many_nights(tmp_path: Path) -> None:
+    # The feed holds 200 alerts: from there on nothing grows any more.
+    few, many = _work(tmp_path / "few", 250), _work(tmp_path / "many", 2500)
+    assert many <= 1.05 * few

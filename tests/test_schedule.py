@@ -227,6 +227,7 @@ def test_false_alerts_are_shown_for_each_rule(tmp_path: Path, capsys: pytest.Cap
         "# yard: 61 looks at tracks and decks, 30 at aprons, a month, at a rate of 0.05: about 3.1 false trains",
         "# yard: rule 1 sends at most 3.1 false alerts a month, coming and going",
         "# yard: rule 2 sends at most 0.0 false alerts a month, coming and going",
+        "# nothing was installed: `rail-watch schedule install` does that",
     ]
 
 

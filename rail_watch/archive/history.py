@@ -128,16 +128,21 @@ def months(history: History) -> list[dict[str, Any]]:
 
     More looks see more trains: the number of trains is only comparable where the number of clear looks is.
     """
+    looks: dict[str, list[Look]] = {}
+    for look in history.looks:
+        looks.setdefault(_month(look.when), []).append(look)
+    stays: dict[str, list[Stay]] = {}
+    for stay in history.stays:
+        for month in {_month(one.when) for one in stay.sightings}:
+            stays.setdefault(month, []).append(stay)
     out = []
-    names = sorted({f"{look.when:%Y-%m}" for look in history.looks})
-    for month in names:
-        here = [look for look in history.looks if f"{look.when:%Y-%m}" == month and look.role != "apron"]
-        scenes = {look.scene for look in history.looks if f"{look.when:%Y-%m}" == month}
-        clear = {look.scene for look in history.looks if f"{look.when:%Y-%m}" == month and look.state != "unknown"}
-        known = [look for look in here if look.state != "unknown"]
+    for month, here in sorted(looks.items()):
+        scenes = {look.scene for look in here}
+        clear = {look.scene for look in here if look.state != "unknown"}
+        known = [look for look in here if look.state != "unknown" and look.role != "apron"]
         occupied = sum(look.state == "occupied" for look in known)
-        trains = [stay for stay in history.stays if stay.first.kind != "cargo" and _in_month(stay, month)]
-        cargo = [stay for stay in history.stays if stay.first.kind == "cargo" and _in_month(stay, month)]
+        cargo = [stay for stay in stays.get(month, ()) if stay.first.kind == "cargo"]
+        trains = [stay for stay in stays.get(month, ()) if stay.first.kind != "cargo"]
         out.append(
             {
                 "month": month,
@@ -153,8 +158,8 @@ def months(history: History) -> list[dict[str, Any]]:
     return out
 
 
-def _in_month(stay: Stay, month: str) -> bool:
-    return any(f"{one.when:%Y-%m}" == month for one in stay.sightings)
+def _month(when: datetime) -> str:
+    return f"{when.year:04d}-{when.month:02d}"
 
 
 def document(history: History) -> dict[str, Any]:

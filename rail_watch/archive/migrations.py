@@ -188,5 +188,13 @@ WHERE j.number = (
     ORDER BY o.status = 'used' DESC, o.number DESC LIMIT 1
 );
 """,
+    # What every night asks is found without reading all nights before it.
+    """
+CREATE INDEX run_site_checks ON run_site (site, step, run) WHERE slot IS NOT NULL;
+CREATE INDEX run_unfinished ON run (number) WHERE finished IS NULL;
+CREATE INDEX listing_unsettled ON listing (site, attempts) WHERE settled = 0;
+CREATE INDEX alert_by_time ON alert (datetime, key);
+CREATE INDEX scene_by_id ON scene (id);
+""",
 )
 """SQL of each step, from an empty file on."""

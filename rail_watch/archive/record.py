@@ -117,7 +117,13 @@ def _keep_scene(archive: Archive, scene: SceneRecord, detections: Detections, *,
         (number, software, parameters),
     )
     archive.do("DELETE FROM look WHERE judgement = ?", (judgement,))
-    for row in [*map(_track_row, scene.tracks), *map(_apron_row, scene.aprons)]:
+    heaps = {
+        one.apron
+        for one in detections.observations
+        if one.scene == scene.id and one.kind == "cargo" and one.change != "departed" and scene.status == "used"
+    }
+    aprons = (_apron_row(look, cargo=look.apron in heaps) for look in scene.aprons)
+    for row in [*map(_track_row, scene.tracks), *aprons]:
         archive.do("INSERT INTO look VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (judgement, *row))
     return judgement
 
@@ -138,10 +144,15 @@ def _track_row(look: TrackLook) -> tuple[object, ...]:
             look.shortest_detectable_m, None, None, None, look.reason)  # fmt: skip
 
 
-def _apron_row(look: ApronLook) -> tuple[object, ...]:
-    unknown = look.fill_fraction is None or look.visible_fraction < SEEN_APRON
-    state = "unknown" if unknown else "occupied" if look.fill_fraction else "empty"
+def _apron_row(look: ApronLook, *, cargo: bool) -> tuple[object, ...]:
+    """Return one apron's line of the look log: occupied where cargo was found on it, as a track is by a train.
+
+    The fill is a mean of chances, never quite nothing, and passed no test at the false-alarm rate as the cargo did.
+    Where it lies above nothing all the same, what is there was not found, and the apron is not said to be empty.
+    """
     low, high = look.fill_fraction_95 or (None, None)
+    hidden = look.fill_fraction is None or look.visible_fraction < SEEN_APRON
+    state = "occupied" if cargo else "unknown" if hidden or (low or 0.0) > 0 else "empty"
     return ("apron", look.apron, look.visibility, look.visible_fraction, state, None,
             look.smallest_detectable_m2, look.fill_fraction, low, high, look.reason)  # fmt: skip
 

@@ -95,10 +95,16 @@ def _short(text: str | None) -> str:
     return "?" if text is None else text[:16].replace("T", " ")
 
 
-def _span(hours: float | None) -> str:
-    if hours is None:
-        return "?"
+def _span(hours: float) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.1f} d"
+
+
+def _dwell(least: float | None, most: float | None) -> str:
+    """Say how long it stood, as far as the looks bound it; one look alone bounds nothing."""
+    low, high = least or 0.0, most
+    if high is not None:
+        return f"; stood {_span(low)} to {_span(high)}" if low else f"; stood at most {_span(high)}"
+    return f"; stood at least {_span(low)}" if low else ""
 
 
 def _stays(history: History) -> Iterator[str]:
@@ -107,16 +113,19 @@ def _stays(history: History) -> Iterator[str]:
         yield "Nothing was seen to stand here. `--what looks` says what could be seen."
     for row in rows:
         size = f"{row['length_m']:.0f} m" if row["length_m"] is not None else f"{row['area_m2'] or 0:.0f} m²"
-        cars = f", {row['railcars']} railcars" if row["railcars"] is not None else ""
-        dwell = f"{_span(row['dwell_hours_least'])} to {_span(row['dwell_hours_most'])}"
+        count = row["railcars"]
+        cars = "" if count is None else ", 1 railcar" if count == 1 else f", {count} railcars"
+        dwell = _dwell(row["dwell_hours_least"], row["dwell_hours_most"])
         left = f"left by {_short(row['left_by'])}" if row["left_by"] else "not seen to leave"
         came = f"came after {_short(row['came_after'])}, " if row["came_after"] else ""
         place = plain(row["track"] or row["apron"] or "?")
         yield f"{_short(row['first_seen'])}  {row['kind']} on {place}: {size}{cars}"
         many = "1 look" if row["looks"] == 1 else f"{row['looks']} looks"
-        yield f"    {came}seen in {many}, last {_short(row['last_seen'])}, {left}; stood {dwell}"
+        yield f"    {came}seen in {many}, last {_short(row['last_seen'])}, {left}{dwell}"
         for review in row["reviews"]:
             yield f"    {plain(review['reviewer'])}: {review['verdict']} {plain(review['note'])}".rstrip()
+    if any(row["left_by"] is None for row in rows):
+        yield "Not seen to leave: no look since would have shown it and did not."
 
 
 def _looks(history: History) -> Iterator[str]:

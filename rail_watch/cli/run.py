@@ -216,6 +216,8 @@ def _lines(one: SiteNight) -> list[str]:
     """Say of one site what is new, and what could not be seen."""
     if one.fault is not None:
         return [f"{plain(one.site.name)}: could not be checked"]
+    if one.bare and not one.news:
+        return [f"{plain(one.site.name)}: its source holds no scene of it"]
     many = "1 new scene" if one.new_scenes == 1 else f"{one.new_scenes or 'no'} new scenes"
     hidden = f", {one.hidden} of them showed nothing" if one.hidden else ""
     news = [piece for piece in one.news if piece.kind != "novelty"]

@@ -49,6 +49,8 @@ def show(ctx: click.Context, kind: str | None) -> None:
         click.echo(text)
     for line in _expected(ctx):
         click.echo(f"# {line}", err=True)
+    if chosen not in PRINTED:
+        click.echo("# nothing was installed: `rail-watch schedule install` does that", err=True)
 
 
 @command.command()

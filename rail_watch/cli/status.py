@@ -56,7 +56,8 @@ def _lines(health: Health, blind_days: float) -> list[str]:
         lines.append(f"Alerts     {health.waiting_alerts} wait to be sent")
     for one in health.sites:
         lines.append(
-            f"{one.name:<20} checked {_time(one.last_check)}, next {_time(one.next_check)}, {one.scenes} scenes"
+            f"{one.name:<20} checked {_time(one.last_check)}, next {_time(one.next_check)}, "
+            + ("1 scene" if one.scenes == 1 else f"{one.scenes} scenes")
         )
         if one.fault is not None:
             lines.append(f"  FAILED: {plain(one.fault)}")
@@ -65,6 +66,8 @@ def _lines(health: Health, blind_days: float) -> list[str]:
 
 
 def _blind(one: SiteHealth, blind_days: float) -> list[str]:
+    if one.scenes == 0 and one.last_check is not None:
+        return ["  no scene of it found yet in its source"]
     if one.days_blind is None:
         return ["  never seen clearly"] if one.last_check is not None else []
     if one.days_blind < blind_days:

@@ -159,7 +159,7 @@ def _looks(rows: list[Row], history: History, heaps: set[tuple[str, str | None]]
     states: dict[str, dict[str, str]] = {}
     limits: dict[str, dict[str, float]] = {}
     for look in history.looks:
-        # An apron's fill is a measured share and never quite nothing: it is occupied where cargo was found.
+        # Archives of older versions call an apron occupied at any fill: it is where cargo was found.
         bare = look.role == "apron" and look.state == "occupied" and (look.scene, look.place) not in heaps
         states.setdefault(look.scene, {})[look.place] = "e" if bare else LETTERS[look.state]
         if look.state == "empty" and look.detectable is not None:

@@ -26,7 +26,8 @@ def feed_of(
     up : the home, as seen from the folder of the feed; pictures are named from there.
     """
     rows = archive.rows(
-        "SELECT a.message FROM alert AS a JOIN delivery AS d ON d.alert = a.number WHERE d.channel = ? "
+        # In this order, along the index of times: SQLite keeps the order of a cross join.
+        "SELECT a.message FROM alert AS a CROSS JOIN delivery AS d WHERE d.alert = a.number AND d.channel = ? "
         "AND d.sent IS NOT NULL ORDER BY a.datetime DESC, a.key DESC LIMIT ?",
         (channel, MOST),
     )
@@ -81,5 +82,6 @@ def _href(path: str, up: str) -> str:
 
 def _text(parent: ElementTree.Element, name: str, text: str) -> ElementTree.Element:
     child = ElementTree.SubElement(parent, f"{{{ATOM}}}{name}")
-    child.text = "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
+    plain = text.isprintable()
+    child.text = text if plain else "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
     return child

@@ -76,7 +76,7 @@ def health_of(archive: Archive, sites: Sequence[WatchedSite], now: datetime) -> 
                 fault=attempt.fault if attempt is not None and attempt.step == "failed" else None,
                 last_clear=clear,
                 days_blind=None if clear is None else (now - clear).total_seconds() / 86_400,
-                scenes=archive.value("SELECT count(*) FROM current WHERE site = ?", (site,)),
+                scenes=archive.value("SELECT count(DISTINCT acquisition) FROM judgement WHERE site = ?", (site,)),
             )
         )
     run = latest[0] if latest else None

@@ -137,12 +137,12 @@ def _news(one: Observation, key: str, kind: str, sentence: str) -> News:
 
 
 def _first_of(archive: Archive, site: str, scenes: Collection[str], now: datetime) -> datetime:
-    rows = archive.rows(
-        "SELECT s.id, c.datetime FROM current AS c JOIN scene AS s ON s.number = c.scene WHERE c.site = ? "
-        "ORDER BY c.number DESC LIMIT ?",
-        (site, 4 * len(scenes) + 100),
+    sql = (
+        "SELECT min(s.datetime) FROM scene AS s JOIN site_version AS v ON v.number = s.site_version WHERE s.id = ? "
+        "AND v.site = ?"
     )
-    return min((time_of(row["datetime"]) for row in rows if row["id"] in scenes), default=now)
+    times = [archive.value(sql, (name, site)) for name in scenes]
+    return min((time_of(text) for text in times if text is not None), default=now)
 
 
 def _with_novelties(archive: Archive, site: str, told: Sequence[News], names: Mapping[str, str]) -> list[News]:

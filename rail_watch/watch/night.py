@@ -125,6 +125,8 @@ class SiteNight:
     news: tuple[News, ...] = ()
     fault: str | None = None
     cut_short: bool = False
+    bare: bool = False
+    """Whether a source on this machine was searched and holds no scene of the site at all."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def _judged(means: Means, run: Run, what: tuple[WatchedSite, Site], asked: Asked
     entries = new_entries(means.archive, site.id, found.scenes, window)
     if asked.rejudge:
         entries = _again(means.archive, site, watched, found.scenes, window)
-    night = SiteNight(watched, unread=tuple(found.faults))
+    night = SiteNight(watched, unread=tuple(found.faults), bare=watched.local and not found.scenes)
     began, parts = means.clock(), pieces(entries, most=PIECE)
     for number, part in enumerate(parts):
         if means.stop():
@@ -343,7 +345,7 @@ def _piece(
     told = Told(run.id, means.clock(), folder if pictures else None, tuple(pictures))
     unread = _unread(result, detections, ids)
     with means.archive.writing():
-        known = _known(means.archive, site.id)
+        known = _known(means.archive, site.id, {acquisition_of(name) for name in ids})
         kept = record(means.archive, site, detections, run=run.number, scenes=ids)
         settled = {one.id for one in detections.scenes if one.status == "used" or one.reason != NOTHING_TO_COMPARE}
         for entry in part:
@@ -366,10 +368,10 @@ def _piece(
     )
 
 
-def _known(archive: Archive, site: str) -> set[str]:
-    """Return the acquisitions that something could be seen in before."""
-    rows = archive.rows("SELECT DISTINCT acquisition FROM judgement WHERE site = ? AND status = 'used'", (site,))
-    return {row["acquisition"] for row in rows}
+def _known(archive: Archive, site: str, acquisitions: set[str]) -> set[str]:
+    """Return those of some acquisitions that something could be seen in before."""
+    sql = "SELECT number FROM judgement WHERE site = ? AND acquisition = ? AND status = 'used' LIMIT 1"
+    return {one for one in acquisitions if archive.value(sql, (site, one)) is not None}
 
 
 def only(detections: Detections, ids: set[str]) -> Detections:

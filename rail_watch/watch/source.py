@@ -54,14 +54,14 @@ def entry_of(ref: SceneRef) -> Entry:
 
 def new_entries(archive: Archive, site: str, refs: Sequence[SceneRef], window: Interval) -> list[Entry]:
     """Return the scenes in a window that the archive has no verdict of, or of other pixels only."""
-    rows = archive.rows("SELECT scene, fingerprint, attempts, settled FROM listing WHERE site = ?", (site,))
-    known = {row["scene"]: row for row in rows}
     found = []
     for ref in refs:
         if not within(ref.when, window):
             continue
         entry = entry_of(ref)
-        row = known.get(ref.id)
+        row = archive.row(
+            "SELECT fingerprint, attempts, settled FROM listing WHERE site = ? AND scene = ?", (site, ref.id)
+        )
         same = row is not None and row["fingerprint"] == entry.fingerprint
         if row is None or not same or not (row["settled"] or row["attempts"] >= MOST_ATTEMPTS):
             found.append(entry)
