@@ -47,7 +47,7 @@ def test_a_search_lists_scenes_over_the_site(
     before = len(server.requests())
     assert run([*asked, "--offline", "--next"]) == 0
     out = capsys.readouterr().out
-    assert "3 scene(s)" in out and "Next overpasses: none known" in out and len(server.requests()) == before
+    assert "3 scene(s)" in out and "Next overpasses (UTC): none known" in out and len(server.requests()) == before
 
 
 def test_what_cannot_be_had_is_said(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
