@@ -13,6 +13,7 @@ from server_material import Server, serving, write_served
 
 from rail_watch.cli.main import run
 from rail_watch.imagery import SceneRef
+from rail_watch.providers.http import Patience, Web
 from rail_watch.providers.survey import coming
 
 
@@ -46,7 +47,7 @@ def test_a_search_lists_scenes_over_the_site(
     before = len(server.requests())
     assert run([*asked, "--offline", "--next"]) == 0
     out = capsys.readouterr().out
-    assert "3 scene(s)" in out and "Next overpasses: none known" in out and len(server.requests()) == before
+    assert "3 scene(s)" in out and "Next overpasses (UTC): none known" in out and len(server.requests()) == before
 
 
 def test_what_cannot_be_had_is_said(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +56,36 @@ def test_what_cannot_be_had_is_said(server: Server, tmp_path: Path, capsys: pyte
     assert run(asked) == 3
     out, err = capsys.readouterr()
     assert "4 scene(s)" in out and "only the first" in err and err.count("\n") == 1
+
+
+def test_a_search_that_breaks_off_keeps_what_was_found_and_a_later_one_goes_on(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rail_watch.providers.source.Web", lambda: Web(patience=Patience(tries=2, first_wait_s=0)))
+    area, whole = str(write_aoi(tmp_path / "small.geojson")), server.folder / "healthy-pages"
+    asked = ["search", "--aoi", area, "--source", server.at("api/half"), "--datetime", "2023-10", "--format", "json"]
+
+    def listed(*more: str) -> tuple[int, int, str]:
+        status = run([*asked, *more])
+        out, err = capsys.readouterr()
+        return status, len(json.loads(out)["scenes"]), err
+
+    status, count, err = listed()
+    assert (status, count) == (3, 2) and "only the first 1 page(s), 2 items, could be had" in err and "added" not in err
+    assert listed("--offline")[:2] == (0, 2), "the first page is remembered"
+    before = len(server.requests("plain/"))
+    whole.touch()
+    try:
+        assert listed()[:2] == (0, 6)
+    finally:
+        whole.unlink()
+    paths = [line["path"] for line in server.requests("plain/")[before:]]
+    assert paths and not any(one in path for path in paths for one in ("20231001", "20231005")), (
+        "only what is new is read"
+    )
+    status, count, err = listed()
+    assert (status, count) == (3, 6) and "what earlier searches found is added" in err
+    assert listed("--no-cache", "--no-clear")[:2] == (3, 2)
 
 
 def test_the_cache_can_be_looked_at_and_emptied(

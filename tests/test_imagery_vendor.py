@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
-from imagery_material import painted, save, small_site, write_tif
+from imagery_material import LEFT, TOP, north_up, painted, save, small_site, write_tif
 
 from rail_watch import imagery
-from rail_watch.imagery import Scene, SceneRef
+from rail_watch.imagery import Quality, Scene, SceneRef
 from rail_watch.imagery.catalogue import Found
 
 IMD = """version = "AA";
@@ -112,3 +113,35 @@ def test_what_stands_beside_an_image_and_is_not_usable_costs_a_note(tmp_path: Pa
     save(tmp_path / "20221104_021105_x.xml", text)
     result = found(tmp_path)
     assert len(result.scenes) == 1 and result.faults == () and len(result.notes) == (0 if "other" in text else 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "sidecar"),
+    [
+        (("order_P001_R1C1.tif", "order_P001_R1C2.tif"), "order_P001.XML"),
+        (
+            ("22NOV04021105-M2AS_R1C1-01_P001.TIF", "22NOV04021105-M2AS_R1C2-01_P001.TIF"),
+            "22NOV04021105-M2AS-01_P001.XML",
+        ),
+    ],
+)
+def test_the_tiles_of_one_image_are_one_look(tmp_path: Path, names: tuple[str, str], sidecar: str) -> None:
+    whole = painted(3, dtype="uint8", top=255)
+    save(tmp_path / sidecar, MAXAR)
+    write_tif(tmp_path / names[0], whole[:, :, :80])
+    write_tif(tmp_path / names[1], whole[:, :, 80:], north_up(left=LEFT + 800, top=TOP))
+    ref = one(tmp_path)
+    assert ref.platform == "GeoEye-1" and len(ref.tiles) == 1
+    got = imagery.read(ref, small_site())
+    assert isinstance(got, Scene) and bool((got.quality == Quality.CLEAR).all())
+    alone = write_tif(tmp_path / "alone" / "order_P001.tif", whole)
+    save(alone.with_suffix(".XML"), MAXAR)
+    expected = imagery.read(one(alone.parent), small_site())
+    assert isinstance(expected, Scene) and np.array_equal(got.pixels, expected.pixels)
+
+
+def test_tiles_of_two_images_stay_apart(tmp_path: Path) -> None:
+    for image, second in (("a_P001", 5), ("b_P002", 45)):
+        save(tmp_path / f"{image}.XML", MAXAR.replace("02:11:05", f"02:11:{second:02d}"))
+        write_tif(tmp_path / f"{image}_R1C1.tif", painted(3, dtype="uint8", top=255))
+    assert len(found(tmp_path).scenes) == 2

@@ -31,6 +31,8 @@ SHED_REACH_M, APRON_REACH_M, APRON_DEPTH_M = 40.0, 25.0, 15.0
 CLEARANCE_M = 2.5
 """Half the width a train needs."""
 LEAST_SHED_M2, LEAST_APRON_M2 = 60.0, 100.0
+FROM_PICTURE = "found in a picture by rail-watch"
+"""Tag `source` of lines that no map knows."""
 ACCURACY_M = 10.0
 """What lines traced from imagery that nobody laid onto the ground may be off by."""
 
@@ -301,8 +303,9 @@ def document_of(
     site = shapely.union_all([rails, *sheds]).buffer(MARGIN_M).convex_hull.simplify(1.0)
     features = [writer.feature("site", "site", site, name=title)]
     for number, (line, way) in enumerate(tracks, 1):
-        own = _named(way, f"Track {number}")
-        features.append(writer.feature("track", f"track-{number}", line, name=own, gauge_mm=_gauge(way)))
+        guess = way.tags.get("source") == FROM_PICTURE or None
+        own = _named(way, f"Track {number} (a guess)" if guess else f"Track {number}")
+        features.append(writer.feature("track", f"track-{number}", line, name=own, gauge_mm=_gauge(way), guess=guess))
     for number, (line, way) in enumerate(bridges, 1):
         features.append(
             writer.feature("bridge", f"bridge-{number}", line, name=way.tags.get("name", f"Bridge {number}"))

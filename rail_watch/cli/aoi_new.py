@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +34,30 @@ def _box(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
 
 @click.command(name="new")
 @click.argument("name")
-@click.option("--osm", "file", required=True, metavar="FILE|overpass", help="Map: Overpass JSON, GeoJSON, .osm.pbf.")
+@click.option("--osm", "file", metavar="FILE|overpass", help="Map: Overpass JSON, GeoJSON, .osm.pbf.")
+@click.option(
+    "--from-image",
+    "picture",
+    type=click.Path(path_type=Path),
+    metavar="SCENE",
+    help="In place of a map: an image, folder or catalogue with pixels of at most 1.3 m.",
+)
+@click.option("--dark", is_flag=True, help="With --from-image: tracks are darker than the ground between them.")
 @click.option("--box", callback=_box, metavar="W,S,E,N", help="Only what lies in this box, longitudes and latitudes.")
 @click.option("--around", callback=_box, metavar="LON,LAT,M", help="Only what lies within so many metres of a point.")
 @click.option("--title", metavar="TEXT", help="The site's name for people.  [default: NAME]")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.geojson]")
-def new(  # noqa: PLR0917 - one argument for each option
+def new(  # noqa: PLR0913, PLR0917 - one argument for each option
     name: str,
-    file: str,
+    file: str | None,
+    picture: Path | None,
+    dark: bool,
     box: tuple[float, ...] | None,
     around: tuple[float, ...] | None,
     title: str | None,
     out: Path | None,
 ) -> None:
-    """Make the AOI NAME from OpenStreetMap.
+    """Make the AOI NAME from OpenStreetMap, or from one very fine picture.
 
     Tracks (railway=rail and its sidings, spurs and yards) are split at switches, merged between them, named and
     numbered across the yard; rail bridges, buildings beside tracks and gauges are taken over. Ground between tracks and
@@ -55,25 +67,65 @@ def new(  # noqa: PLR0917 - one argument for each option
     service). Extracts (.osm.pbf) need the extra `osm`, and --box or --around too.
 
     A map by hand: overpass-turbo.eu, with `way[railway](bbox); way[building](bbox); out geom;`, exported as raw data.
+
+    `--from-image` takes the largest bundle of long lines side by side in a picture for the tracks: all of it is a
+    guess, and says so. About a third of what it draws is no rail, and a third of the tracks is missed
+    (docs/method-lines.md); mend it with `rail-watch aoi edit`. Light ballast is supposed; say --dark where tracks are
+    darker than the ground between them.
     """
-    from rail_watch.aoi.document import ID_PATTERN, parse
-    from rail_watch.aoi.osm import document_of
+    from rail_watch.aoi.document import ID_PATTERN
 
     if not ID_PATTERN.fullmatch(name) or len(name) > 64:
         raise BadInput(f"{name[:80]!r} cannot be an id: small letters, digits, '-' and '_'")
     target = out or Path(f"{name}.geojson")
     check_folder(target.parent)
+    if (file is None) == (picture is None):
+        raise BadInput("give one of --osm (a map) and --from-image (a picture)")
     limit = _limit(box, around)
+    _write(target, _from_map(name, file, title, limit) if file else _from_picture(name, picture, title, limit, dark))
+
+
+def _from_map(name: str, file: str, title: str | None, limit: Polygon | None) -> dict[str, Any]:
     origin = "the public service" if file == "overpass" else Path(file).name
     source = f"OpenStreetMap contributors (ODbL), from {origin}; aprons are guesses"
+    with _naming(file):
+        ways = _ways(file, limit)
+    return _document(file, name, ways, title=title or name, source=source, box=limit)
+
+
+def _from_picture(
+    name: str, picture: Path | None, title: str | None, limit: Polygon | None, dark: bool
+) -> dict[str, Any]:
+    from rail_watch.cli.aoi_picture import ACCURACY_M, drawn_from
+
+    assert picture is not None
+    drawn = drawn_from(picture, limit, dark=dark)
+    source = f"A guess: lines that rail-watch found in the picture {drawn.scene}, looked over by nobody"
+    document = _document(str(picture), name, drawn.ways, title=title or name, source=source)
+    document["rail_watch"]["accuracy_m"] = ACCURACY_M
+    return document
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Let faults name the file they come from."""
     try:
-        made = document_of(name, _ways(file, limit), title=title or name, source=source, box=limit)
+        yield
     except BadAoi as fault:
         raise fault if file in str(fault) else BadAoi(f"{file}: {fault}") from fault
+
+
+def _document(file: str, name: str, ways: tuple[Way, ...], **words: Any) -> dict[str, Any]:
+    """Return a valid AOI document from ways."""
+    from rail_watch.aoi.document import parse
+    from rail_watch.aoi.osm import document_of
+
+    with _naming(file):
+        made: dict[str, Any] = document_of(name, ways, **words)
     _, faults = parse(made)
     if faults:
         raise BadAoi(f"{file}: no valid area can be made of it: {faults[0]}")
-    _write(target, made)
+    return made
 
 
 def _ways(file: str, limit: Polygon | None) -> tuple[Way, ...]:

@@ -9,7 +9,11 @@ from rail_watch.cli.options import CACHE, CACHE_GB, cache_bytes, cache_folder
 
 @click.group(name="cache")
 def command() -> None:
-    """Look at, or empty, the store of windows read from the network."""
+    """Look at, or empty, the store of what was read from the network.
+
+    A window is the part of one image file that covers one area of interest. Windows, and what catalogues said of their
+    scenes, are kept so that no run reads them twice, and `--offline` can do with them alone.
+    """
 
 
 @command.command()

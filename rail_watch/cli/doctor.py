@@ -38,8 +38,13 @@ def command(ctx: click.Context, offline: bool) -> None:
     """Check versions, drivers, keys, providers and disk.
 
     One line each, with the mend; keys are named, never shown. A clock far from the providers' is said too.
-    Ends with status 1 where something is missing that every run needs.
-    """
+
+    \b
+    ok    as it should be
+    note  only what --source NAME of that provider needs; folders and
+          files of your own, and the sample imagery, do without
+    BAD   missing, and every run needs it; the exit status is then 1
+    """  # noqa: D301 - click reads the backspace
     bad = False
     for finding in _findings(offline):
         bad = bad or finding.state == "BAD"
@@ -102,8 +107,10 @@ def _providers(offline: bool) -> Iterator[Finding]:
         if provider is None:
             continue
         for key in provider.key_names():
-            state = "is set" if key_of(key) else "is not set"
-            yield Finding("ok" if key_of(key) else "note", f"{name}: key {key} {state}")
+            if key_of(key):
+                yield Finding("ok", f"{name}: key {key} is set")
+            else:
+                yield Finding("note", f"{name}: key {key} is not set; --source {name} may need it")
         if offline:
             yield Finding("note", f"{name}: not asked (--offline)")
         else:

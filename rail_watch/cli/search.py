@@ -27,13 +27,24 @@ HEAD = ("time (UTC)", "sensor", "GSD m", "covered", "clear", "off-nadir", "sun",
 @click.option(
     "--source",
     metavar="PATH|NAME|URL",
-    help="Where to look, as for `rail-watch detect`.  [default: earth-search]",
+    help="Where to look: a folder or file, earth-search, planetary-computer, cdse, planet, or a STAC API's address."
+    "  [default: earth-search]",
 )
 @click.option("--items", metavar="FILE|-", help="In place of --source: a STAC ItemCollection.")
-@click.option("--datetime", "interval", metavar="INTERVAL", help="ISO 8601 interval.  [default: the last 30 days]")
+@click.option(
+    "--datetime",
+    "interval",
+    metavar="INTERVAL",
+    help="ISO 8601 interval: 2022-11, or first/last.  [default: the last 30 days]",
+)
 @click.option("--sensor", metavar="WORD", help="Only scenes whose platform, constellation or instrument has this word.")
 @table_or_json_option()
-@click.option("--next", "upcoming", is_flag=True, help="List the overpasses of the next 16 days too.")
+@click.option(
+    "--next",
+    "upcoming",
+    is_flag=True,
+    help="List the overpasses of the next 16 days too, reckoned from those of the last 30.",
+)
 @click.option("--clear/--no-clear", default=True, help="Read the quality layers over the site (a request or two each).")
 @click.option("--offline", is_flag=True, help="Never use the network: what the cache holds.")
 @click.option("--cache/--no-cache", default=True, help="Keep windows read from the network; see `rail-watch cache`.")
@@ -42,9 +53,14 @@ HEAD = ("time (UTC)", "sensor", "GSD m", "covered", "clear", "off-nadir", "sun",
 def command(ctx: click.Context, /, name: str, source: str | None, items: str | None, **options: Any) -> None:
     """List the scenes that show an area of interest.
 
-    Coverage and clear share are of the site, not of the scene: a scene that is 80 % cloud may show the yard, and one
-    that is 5 % cloud may not. Overpasses (--next) follow from the repeat cycles of the satellites found, good to some
-    minutes.
+    \b
+    rail-watch search --aoi khasan
+    rail-watch search --aoi khasan --datetime 2022-10-01/2022-12-31
+    rail-watch search --aoi yard.geojson --source imagery/ --datetime ../..
+
+    `covered` and `clear` are shares of the site, not of the scene: a scene that is 80 % cloud may show the yard, and
+    one that is 5 % cloud may not; `?` where it is not known. `sun` is its height. Overpasses (--next) follow from the
+    repeat cycles of the Sentinel and Landsat satellites that the source has of the last 30 days, good to some minutes.
 
     \b
     Exit status
@@ -113,7 +129,7 @@ def _row(look: Look) -> tuple[str, ...]:
     gsd = "?" if ref.gsd_m is None else f"{ref.gsd_m:g}"
     return (
         f"{ref.when:%Y-%m-%d %H:%M}",
-        plain(ref.platform or ref.constellation or "?")[:16],
+        plain(ref.platform or ref.constellation or "?")[:28],
         gsd,
         _percent(look.coverage),
         _percent(look.clear),
@@ -137,7 +153,8 @@ def _overpasses(passes: list[Overpass] | None) -> None:
     if passes is None:
         return
     click.echo()
-    click.echo(f"Next overpasses: {len(passes) or 'none known (no recent scene to reckon from)'}")
+    none = "none known (no Sentinel or Landsat scene of the last 30 days in this source, with its orbit)"
+    click.echo(f"Next overpasses (UTC): {len(passes) or none}")
     for one in passes:
         click.echo(f"{one.when:%Y-%m-%d %H:%M}  {plain(one.platform)}  {one.track}")
 

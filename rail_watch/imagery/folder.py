@@ -20,6 +20,7 @@ from rail_watch.imagery.bands import common_name, family, unique
 from rail_watch.imagery.file_names import NamedPart, part_of, platform_in, time_in
 from rail_watch.imagery.hrefs import is_remote, resolved
 from rail_watch.imagery.interval import parse_time
+from rail_watch.imagery.mosaic import WHOLE
 from rail_watch.imagery.pixels import grid_of, says_simulated
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.safe_open import safe_open
@@ -28,7 +29,7 @@ from rail_watch.imagery.scene import Asset, Band, SceneRef
 from rail_watch.imagery.stac_item import Place, members, scene_ref, text
 from rail_watch.imagery.stac_walk import read_document
 from rail_watch.imagery.vendor import SUFFIXES as VENDOR_SUFFIXES
-from rail_watch.imagery.vendor import properties_in, stems_of
+from rail_watch.imagery.vendor import properties_in, stems_of, whole_of
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".ntf", ".nitf")
 DESCRIBING = (".json", ".geojson", *VENDOR_SUFFIXES)
@@ -318,8 +319,14 @@ def _scene(
         simulated=any(header.simulated for header in group) or properties.get("rail_watch:simulated") is True,
         credit=text(properties.get("rail_watch:credit")) or (f"Imagery: {provider}" if provider else None),
         licence=text(properties.get("license")),
-        properties=dict(properties),
+        properties={**properties, **_whole(imagery)},
     )
+
+
+def _whole(tile: _Header) -> dict[str, object]:
+    """Return of which image a vendor's tile is a part, as a property; nothing for a whole image."""
+    whole = whole_of(tile.path.stem)
+    return {} if whole is None else {WHOLE: whole}
 
 
 def scenes_in(source: Path, *, platform: str | None) -> tuple[tuple[SceneRef, ...], tuple[str, ...], tuple[str, ...]]:

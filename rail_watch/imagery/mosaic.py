@@ -24,6 +24,8 @@ _EARTH_SEARCH = re.compile(r"S2[A-D]_T?(\d\d[A-Z]{3})_\d{8}")
 _MGRS = re.compile(r"(?:MGRS-|T)?(\d{1,2}[A-Z]{3})")
 SAME_PASS = timedelta(minutes=10)
 """Tiles of one overpass are cut from one strip, which a satellite flies over in a few minutes."""
+WHOLE = "rail_watch:image"
+"""Property of a vendor's tile: the name of the image it was cut from."""
 NO_VALUE = (Quality.OUTSIDE, Quality.NODATA, Quality.READ_FAILED)
 
 
@@ -95,18 +97,28 @@ def coverage(ref: SceneRef, site: Site) -> float:
     return float(ref.footprint.intersection(site.polygon).area / site.polygon.area)
 
 
+def _look(ref: SceneRef, lon: float) -> object:
+    """Return what all tiles of one look share; of a scene that is no tile, its id."""
+    whole = ref.properties.get(WHOLE)
+    if whole is not None:
+        return ref.platform, str(whole), _solar_day(ref, lon)
+    if tile_of(ref) is None or not ref.platform:
+        return ref.id
+    return ref.platform, ref.properties.get("collection"), _track(ref), _solar_day(ref, lon)
+
+
 def merged(scenes: Iterable[SceneRef], site: Site) -> tuple[list[SceneRef], list[str]]:
     """Return the scenes with the tiles of one overpass under the one that shows most of the site, and a note on each.
 
     Tiles of one overpass: the same satellite, relative orbit and collection, the same day by the sun, and not more than
-    ten minutes apart. Scenes that do not say which tile they are stay by themselves: they may be two looks.
+    ten minutes apart. So too the tiles (R1C1, R1C2 …) that a vendor cuts one image into. Scenes that do not say which
+    tile they are stay by themselves: they may be two looks.
     """
     lon = site.polygon.centroid.x
     groups: dict[object, list[SceneRef]] = {}
     for ref in sorted(scenes, key=lambda one: (one.when, one.id)):
-        tile = tile_of(ref)
-        key = (ref.platform, ref.properties.get("collection"), _track(ref), _solar_day(ref, lon))
-        group = groups.setdefault(key if tile is not None and ref.platform else ref.id, [])
+        key = _look(ref, lon)
+        group = groups.setdefault(key, [])
         if group and ref.when - group[0].when > SAME_PASS:
             group = groups.setdefault((key, ref.id), [])
         group.append(ref)

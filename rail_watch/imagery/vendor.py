@@ -26,6 +26,8 @@ _MAXAR_SATELLITES |= {"WV03": "WorldView-3", "WV04": "WorldView-4"}
 _AIRBUS_BANDS = {"P": "pan", "PAN": "pan", "B0": "blue", "B1": "green", "B2": "red", "B3": "nir"}
 _AIRBUS_BANDS |= {"DB": "coastal", "B": "blue", "G": "green", "R": "red", "RE": "rededge", "NIR": "nir"}
 _AIRBUS_MISSIONS = {"PHR": "Pleiades", "PNEO": "Pleiades Neo"}
+_TILE = re.compile(r"_R\d{1,3}C\d{1,3}(?=-|$)")
+"""Maxar: ``22NOV04021105-M2AS_R1C2-0123_01_P001``; Airbus and older orders: at the end."""
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*\"?([^\";]*)\"?\s*;?\s*$")
 
 
@@ -128,7 +130,13 @@ def properties_in(path: Path) -> Properties | None:
     return None
 
 
+def whole_of(stem: str) -> str | None:
+    """Return the name of the image of which a file is one tile (row 1, column 2 …), None where it is no tile."""
+    whole = _TILE.sub("", stem)
+    return whole if whole != stem else None
+
+
 def stems_of(stem: str) -> set[str]:
     """Return how the file that describes an image may be called, by the image's name: of the whole, not of one tile."""
-    whole = re.sub(r"_R\d+C\d+$", "", stem)
+    whole = whole_of(stem) or stem
     return {whole, *({f"DIM_{whole[4:]}"} if whole.startswith("IMG_") else ())}

@@ -162,7 +162,8 @@ class Web:
             if number + 1 < self.patience.tries:
                 self.sleep(max(wait, asked or 0.0))
                 wait *= 2
-        raise Unreachable(address, f"{last} ({self.patience.tries} tries); try again later")
+        tries = f" ({self.patience.tries} tries)" if self.patience.tries > 1 else ""
+        raise Unreachable(address, f"{last}{tries}; try again later")
 
     def _followed(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
         """Return the answer, redirects followed under the same rules; keys are not sent on to another place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode, urljoin
@@ -134,10 +134,21 @@ def _fresh(page: Mapping[str, object], seen: set[str]) -> Iterator[Item]:
             yield item
 
 
-def search(web: Web, api: str, wanted: Wanted, *, headers: Mapping[str, str] | None = None) -> Pages:
+def search(
+    web: Web,
+    api: str,
+    wanted: Wanted,
+    *,
+    headers: Mapping[str, str] | None = None,
+    keep: Callable[[list[Item]], object] | None = None,
+) -> Pages:
     """Return every item of a search.
 
     What came before a page that cannot be had is kept, with a fault that says so; so too where pages lead in a circle.
+
+    Parameters
+    ----------
+    keep : called with the items of each page as it comes, so that they outlive a run that is cut off.
 
     Raises
     ------
@@ -150,6 +161,8 @@ def search(web: Web, api: str, wanted: Wanted, *, headers: Mapping[str, str] | N
     for number in range(1, MOST_PAGES + 1):
         fresh = list(_fresh(page, seen))
         pages.items += fresh
+        if keep is not None:
+            keep(fresh)
         try:
             following = _next(page, request)
             if following is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery.catalogue import Found
@@ -14,7 +15,7 @@ from rail_watch.providers.http import key_of
 from rail_watch.providers.query import Provider, Query, Tools, scenes_of
 from rail_watch.providers.remote import Door, WebDoor
 from rail_watch.providers.signing import Signer, SigningDoor
-from rail_watch.providers.stac_api import Wanted, search
+from rail_watch.providers.stac_api import Item, Wanted, search
 
 _TILE_DAY = re.compile(r"(S2[A-D])_T?(\d\d[A-Z]{3})_(\d{8})")
 
@@ -64,13 +65,27 @@ class StacApi:
         if tools.offline:
             items = tools.chips.items(self.api) if tools.chips else []
         else:
-            pages = search(tools.web, self.api, self._asked(query), headers=self._headers())
-            items, faults = pages.items, pages.faults
-            if tools.chips is not None:
-                tools.chips.keep_items(self.api, items)
+            items, faults = self._searched(query, tools)
         found = scenes_of(items, address=f"{self.api.rstrip('/')}/search", door=self.door(tools), tools=tools)
         scenes, notes = preferred(found.scenes, self._wanted(query))
         return replace(found, scenes=tuple(scenes), faults=(*faults, *found.faults), notes=tuple(notes))
+
+    def _searched(self, query: Query, tools: Tools) -> tuple[list[Item], list[str]]:
+        """Return the items of a search; where it broke off, with those that the cache knows from searches before."""
+        asked, chips = self._asked(query), tools.chips
+        keep = None if chips is None else partial(chips.keep_items, self.api)
+        pages = search(tools.web, self.api, asked, headers=self._headers(), keep=keep)
+        if not pages.faults or chips is None:
+            return pages.items, pages.faults
+        had = {(item.get("collection"), item.get("id")) for item in pages.items}
+        known = [
+            item
+            for item in chips.items(self.api)
+            if (item.get("collection"), item.get("id")) not in had
+            and (not asked.collections or item.get("collection") in asked.collections)
+        ]
+        faults = [f"{fault}; what earlier searches found is added" for fault in pages.faults] if known else pages.faults
+        return [*pages.items, *known], faults
 
     def _asked(self, query: Query) -> Wanted:
         return Wanted(query.area, query.when, self._wanted(query))
