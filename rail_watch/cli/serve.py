@@ -48,7 +48,7 @@ LEAST_TOKEN = 16
 def command(  # noqa: PLR0917 - one argument for each option
     ctx: click.Context, host: str, port: int, token: str | None, names: tuple[str, ...], read_only: bool
 ) -> None:
-    """Show what `rail-watch run` has archived in a browser: sites, maps, dates side by side, reviews.
+    """Show the archive in a browser: sites, maps, dates side by side, reviews.
 
     Open the address that is printed; Ctrl-C or SIGTERM ends it. It listens on this machine alone. Any other --host
     needs a token: the printed address holds it, and the browser keeps it from then on. Nothing is encrypted: to reach
