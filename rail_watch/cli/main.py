@@ -58,7 +58,7 @@ COMMANDS = {
         "rail_watch.cli.evaluate",
         "Measure the detector against known truth, or against the reviews in the archive.",
     ),
-    "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of windows read from the network."),
+    "cache": ("rail_watch.cli.cache", "Look at, or empty, the store of what was read from the network."),
     "doctor": ("rail_watch.cli.doctor", "Check versions, drivers, keys, providers and disk."),
 }
 """Name to the module that holds it as `command`, and its line of help. Modules load when their command is called."""
