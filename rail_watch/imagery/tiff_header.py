@@ -7,12 +7,14 @@ Layout: TIFF 6.0 (Adobe, 1992) sections 2 and 15, and the BigTIFF design (libtif
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from rail_watch.errors import BadRaster
+
+T = TypeVar("T")
 
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 4096
@@ -94,17 +96,20 @@ def reach(stream: BinaryIO) -> int:
     BadRaster
         One line without the file's name: cut off (so more are needed), endless, or no honest TIFF.
     """
+    return max(_each(stream, _value_end), default=0)
+
+
+def _each(stream: BinaryIO, read: Callable[[BinaryIO, _Layout], tuple[T, int]]) -> Iterator[T]:
+    """Give what `read` makes of each directory in order; it also returns where the next one is."""
     layout, offset = _start(stream)
     seen: set[int] = set()
-    end = 0
     while offset:
         if offset in seen or len(seen) >= MAX_DIRECTORIES:
             raise BadRaster("its directories have no end; rewrite it")
         seen.add(offset)
         stream.seek(offset)
-        further, offset = _value_end(stream, layout)
-        end = max(end, further)
-    return end
+        found, offset = read(stream, layout)
+        yield found
 
 
 def _directory(tags: dict[int, int]) -> Directory:
@@ -131,12 +136,4 @@ def directories_in(stream: BinaryIO) -> Iterator[Directory]:
     BadRaster
         One line without the file's name: cut off, endless, or no honest TIFF.
     """
-    layout, offset = _start(stream)
-    seen: set[int] = set()
-    while offset:
-        if offset in seen or len(seen) >= MAX_DIRECTORIES:
-            raise BadRaster("its directories have no end; rewrite it")
-        seen.add(offset)
-        stream.seek(offset)
-        tags, offset = _values(stream, layout)
-        yield _directory(tags)
+    yield from map(_directory, _each(stream, _values))
