@@ -33,6 +33,8 @@ from rail_watch.prepare.zones import zones_of
 
 CLOUD_EDGE_M = 15.0
 """Ground this near to flagged cloud or its shadow is not judged: clouds have thin edges, which masks miss."""
+SNOWY = 0.05
+"""Where the product flags as much of the ground in sight as snow, bright patches are snow and dark ones have thawed."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _with_suns(stack: Stack, states: Sequence[SunState]) -> Stack:
 def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
     """Return the stack with wide patches that hide the ground marked as cloud or cloud shadow."""
     cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
+    cover[_snowy(stack.quality)] = Quality.CLEAR
     fine = np.repeat(np.repeat(cover, change.factor, axis=1), change.factor, axis=2)
     quality = stack.quality.copy()
     part = quality[:, : fine.shape[1], : fine.shape[2]]
@@ -174,6 +177,12 @@ def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
                 near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
                 image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
     return replace(stack, quality=quality)
+
+
+def _snowy(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(T,) scenes in which snow lies by the product's own word. quality: (T, row, column)."""
+    snow = (quality == Quality.SNOW).sum(axis=(1, 2))
+    return np.asarray(snow > SNOWY * (snow + (quality == Quality.CLEAR).sum(axis=(1, 2))))
 
 
 def _hidden_by(quality: NDArray[np.uint8]) -> str | None:

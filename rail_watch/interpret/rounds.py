@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from rail_watch.interpret.describe import sections_of
+from rail_watch.interpret.fouling import cede_fouled
 from rail_watch.interpret.network import apply_network, load_network, weights_for
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.shadows import SunState
@@ -30,6 +31,8 @@ def update_trains(yard: Yard, models: Sequence[SceneModel | None], *, only: Coll
             yard.score[k][judged], yard.other[k][judged] = odds[..., 0], odds[..., 1]
     if yard.gsd_m > MIDDLE_GSD_M:
         share_evidence(yard)
+    else:
+        cede_fouled(yard, judged)
     for k, strip in enumerate(yard.strips):
         for t in range(yard.times) if only is None else judged:
             yard.occupied[k][t] = False

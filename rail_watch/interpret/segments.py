@@ -14,8 +14,9 @@ BOUND = 4.0
 """Log odds per step are bounded, so that the path follows the many."""
 MOST = 12.0
 """No step says more for a train than this."""
-UNSEEN = -0.3
-"""Steps that could not be judged speak weakly against a train."""
+UNSEEN = -0.1
+"""Steps that could not be judged speak weakly against a train: what is hidden between two stretches of train is sooner
+more of it than the gap between two."""
 
 
 def shortest_train_m(gsd_m: float) -> float:

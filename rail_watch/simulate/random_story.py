@@ -40,6 +40,8 @@ CAR_PAINTS = (
 LOADS = ("coal", "ore", "stone", "timber")
 COVERS = tuple(name for name in PAINT if name.startswith("tarpaulin")) + ("crates", "timber", "coal", "stone")
 LONGEST_STAY = timedelta(days=6)
+APART_M = (4.0, 90.0)
+"""How far two trains on one track stand apart: any order of size alike."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,14 @@ def _standing(
     habits: Habits,
     name: str,
 ) -> list[Stay]:
-    """Return one train, or two with a gap between them."""
+    """Return one train, or two with a gap between them, a few metres as often as many."""
     stays, free = [], float(rng.uniform(1, max(2.0, 0.5 * length_m)))
     for part in range(2 if rng.random() < 0.2 else 1):
         cars = random_cars(rng, length_m - free - 2, habits)
         if not cars:
             break
         stays.append(Stay(f"{name}-{during[0]:%m%d%H}-{part}", track, round(free, 2), cars, during))
-        free += sum(car.dimensions.length_m for car in cars) + float(rng.uniform(15, 90))
+        free += sum(car.dimensions.length_m for car in cars) + float(np.exp(rng.uniform(*np.log(APART_M))))
     return stays
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from rail_watch.interpret.sections import CHANNELS, SCALARS
+from rail_watch.interpret.sections import CHANNELS, DEEPEST, SCALARS
 from rail_watch.interpret.shadows import HALF_WIDTH_M, coverage
-from rail_watch.interpret.strips import offsets_m
+from rail_watch.interpret.strips import offsets_m, steps_for
 
 CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
 SCALAR = {name: i for i, name in enumerate(SCALARS)}
@@ -27,6 +28,8 @@ ACROSS, ALONG = (1, 3, 5, 9), (1, 3, 7, 15, 31)
 SUN = ("reach of shadows", "shear of shadows", "sun")
 REPAINTED, PAINT, FADED = 0.35, 0.7, (0.3, 1.1)
 """Share of looks whose cars are painted anew, the spread of their new light, and how much of the old contrast stays."""
+SNOWY, SNOW = 0.15, (0.3, 2.4)
+"""Share of looks with snow in patches, and how much brighter it is (logarithm)."""
 SUNLESS = 0.15
 """Share of looks whose sun is withheld."""
 
@@ -81,6 +84,7 @@ def disturbed(
     """
     shown = Shown.of(batch, scenes)
     _repaint(shown, cars, rng, gsd_m=gsd_m)
+    _snow(shown, cars, rng, gsd_m=gsd_m)
     _forget_bands(shown)
     _jitter(shown)
     _texture(shown, rng, texture)
@@ -118,11 +122,7 @@ def _repaint(shown: Shown, cars: Tensor, rng: np.random.Generator, *, gsd_m: flo
     """Cars of any colour: darker than the ballast, brighter, and just as it is."""
     offsets = offsets_m(gsd_m)
     for i in np.flatnonzero(_some(shown, REPAINTED).numpy() & (cars > 0).any(1).numpy()).tolist():
-        # The cars stand where the picture shows them, a little off the line perhaps.
-        here = cars[i] > 0
-        seen = shown.section[i, CHANNEL["change"]][:, here].abs().mean(1).numpy()
-        bodies = [coverage(offsets - off, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=0.5 * gsd_m) for off in (-2, -1, 0, 1, 2)]
-        body = torch.from_numpy(max(bodies, key=lambda body: float(body @ seen)))[:, None] * here
+        body = _bodies(shown, i, cars, offsets, gsd_m=gsd_m)
         kept = float(rng.uniform(*FADED))
         paint = rng.normal(rng.normal(-0.2, PAINT), 0.5 * PAINT, int(cars[i].max()) + 1).astype(np.float32)
         light = torch.from_numpy(paint)[cars[i].long()]
@@ -132,10 +132,51 @@ def _repaint(shown: Shown, cars: Tensor, rng: np.random.Generator, *, gsd_m: flo
             difference = body * (new - (1 - kept) * old) * shown.seen[i]
             shown.section[i, CHANNEL[change]] += difference
             shown.section[i, CHANNEL[look]] += difference
-        noise = torch.exp(shown.whole[i, SCALAR["noise"]] - 2.5)
-        changed = torch.asinh(shown.section[i, CHANNEL["change"]] / (3 * noise)) / 2
         part = CHANNEL["change in noise"]
-        shown.section[i, part] = torch.where(body > 0.02, changed * shown.seen[i], shown.section[i, part])
+        shown.section[i, part] = torch.where(body > 0.02, _in_noise(shown, i), shown.section[i, part])
+
+
+def _bodies(shown: Shown, i: int, cars: Tensor, offsets: NDArray[np.float64], *, gsd_m: float) -> Tensor:
+    """(zones, S) how far samples lie on cars, which stand where the picture shows them: off the line, perhaps."""
+    here = cars[i] > 0
+    if not here.any():
+        return torch.zeros_like(shown.seen[i])
+    seen = shown.section[i, CHANNEL["change"]][:, here].abs().mean(1).numpy()
+    bodies = [coverage(offsets - off, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=0.5 * gsd_m) for off in (-2, -1, 0, 1, 2)]
+    return torch.from_numpy(max(bodies, key=lambda body: float(body @ seen)))[:, None] * here
+
+
+def _in_noise(shown: Shown, i: int) -> Tensor:
+    """(zones, S) the change of a look in terms of its noise."""
+    noise = torch.exp(shown.whole[i, SCALAR["noise"]] - 2.5)
+    return torch.asinh(shown.section[i, CHANNEL["change"]] / (3 * noise)) / 2 * shown.seen[i]
+
+
+def _snow(shown: Shown, cars: Tensor, rng: np.random.Generator, *, gsd_m: float) -> None:
+    """Snow in patches, half melted or just fallen: ground, and at times roofs, brighter here and darker there."""
+    offsets = offsets_m(gsd_m)
+    zones, steps = shown.seen.shape[1:]
+    across, along = float(np.ptp(offsets)), steps * steps_for(gsd_m)[0]
+    for i in np.flatnonzero(_some(shown, SNOWY).numpy()).tolist():
+        grain = float(np.exp(rng.uniform(np.log(3.0), np.log(60.0))))
+        knots = (max(round(across / grain) + 1, 2), max(round(along / grain) + 1, 2))
+        field = functional.interpolate(torch.randn(1, 1, *knots), (zones, steps), mode="bicubic", align_corners=True)
+        sharp, cover = float(rng.uniform(1.5, 8.0)), float(rng.normal(0, 0.7))
+        depth = float(rng.uniform(*SNOW))
+        patch = depth * torch.sigmoid(sharp * (field[0, 0] + cover))
+        body = _bodies(shown, i, cars, offsets, gsd_m=gsd_m).clamp(0, 1)
+        roofs = float(rng.choice([0.0, rng.uniform(0, 1)]))
+        # What a scene is compared with follows its usual ground: snow, or what has thawed.
+        patch = (patch - float(rng.choice([0.0, patch.mean().item(), depth]))) * (1 - (1 - roofs) * body)
+        for change, look, share in zip(CHANGES, LOOKS, (1.0, -0.2, 0.1), strict=True):
+            for name in (change, look):
+                part = shown.section[i, CHANNEL[name]]
+                part += share * patch * shown.seen[i]
+                part.clamp_(-DEEPEST, DEEPEST)
+        noise = torch.exp(shown.whole[i, SCALAR["noise"]] - 2.5)
+        noise = torch.sqrt(noise**2 + (float(rng.uniform(0.3, 1.0)) * patch.std()) ** 2)
+        shown.whole[i, SCALAR["noise"]] = torch.log(noise) + 2.5
+        shown.section[i, CHANNEL["change in noise"]] = _in_noise(shown, i)
 
 
 def _withhold_sun(shown: Shown) -> None:
