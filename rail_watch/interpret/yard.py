@@ -169,10 +169,10 @@ def _thrown(yard: Yard, near: Neighbour, t: int, offset: NDArray[np.floating]) -
 def update_baseline(yard: Yard) -> None:
     """Weighted median over scenes of what each sample shows in the reference's units, trains and shadows left out."""
     radiometry = yard.radiometry
-    # A scene whose ground says little of the reference's (snow) or is noisy speaks with a small voice.
+    # A scene whose ground says little of the reference's (snow) or is noisy speaks with a small voice, be they half.
     noise = np.where(np.isfinite(radiometry.sigma), radiometry.sigma, np.inf) / np.maximum(radiometry.gain, 1e-3)
     noise = noise.mean(axis=1)
-    typical = float(np.median(noise[np.isfinite(noise)])) if np.isfinite(noise).any() else 1.0
+    typical = float(np.quantile(noise[np.isfinite(noise)], 0.25)) if np.isfinite(noise).any() else 1.0
     precision = 1 / (1 + (noise / max(2 * typical, 1e-9)) ** 2)
     for k, strip in enumerate(yard.strips):
         weights = np.empty(yard.usable[k].shape, dtype=np.float32)
