@@ -14,7 +14,15 @@ from rail_watch.interpret.shadows import SunState
 from rail_watch.interpret.share import share_evidence
 from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 from rail_watch.interpret.sun_check import NO_SUN, disputed, measured_sun, shade_beside, stated_side
-from rail_watch.interpret.yard import SceneModel, Yard, bare_enough, scene_model, update_baseline, visible_steps
+from rail_watch.interpret.yard import (
+    SceneModel,
+    Yard,
+    as_fitted,
+    bare_enough,
+    scene_model,
+    update_baseline,
+    visible_steps,
+)
 
 ROUNDS = 2
 TAKEN = 0.03
@@ -80,6 +88,7 @@ def solve(yard: Yard) -> list[SceneModel | None]:
         if round_number == 0 and yard.gsd_m <= FINE_GSD_M:
             settle_suns(yard, models)
         if round_number < ROUNDS - 1:
+            yard.radiometry = as_fitted(yard.radiometry, models)
             yard.empty = [
                 np.where(o, TAKEN, np.maximum(e, 0.3)).astype(np.float32)
                 for e, o in zip(yard.empty, yard.occupied, strict=True)

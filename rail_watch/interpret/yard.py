@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -247,6 +247,19 @@ def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float,
     better = float(spread((y - gain * x - offset).astype(np.float32)))
     before = float(spread((y - start[0] * x - start[1]).astype(np.float32)))
     return (gain, offset) if better < before else start
+
+
+def as_fitted(radiometry: Radiometry, models: Sequence[SceneModel | None]) -> Radiometry:
+    """Return the scenes in terms of the reference as they were found to be near tracks, where they could be fitted.
+
+    Fields and woods change places with the seasons, ballast does not: what the site as a whole says of a scene can be
+    nothing, where its tracks say all.
+    """
+    gain, offset, sigma = radiometry.gain.copy(), radiometry.offset.copy(), radiometry.sigma.copy()
+    for t, model in enumerate(models):
+        if model is not None:
+            gain[t], offset[t], sigma[t] = model.gain, model.offset, model.noise * model.level
+    return replace(radiometry, gain=gain, offset=offset, sigma=sigma)
 
 
 def visible_steps(yard: Yard, k: int, t: int) -> Mask:

@@ -28,6 +28,8 @@ ACROSS, ALONG = (1, 3, 5, 9), (1, 3, 7, 15, 31)
 SUN = ("reach of shadows", "shear of shadows", "sun")
 REPAINTED, PAINT, FADED = 0.35, 0.7, (0.3, 1.1)
 """Share of looks whose cars are painted anew, the spread of their new light, and how much of the old contrast stays."""
+EXTREMES, EXTREME = 0.4, (-2.6, 1.4)
+"""Share of these that may be as dark as the darkest ground of the scene, at which light is bounded, or very bright."""
 SNOWY, SNOW = 0.15, (0.3, 2.4)
 """Share of looks with snow in patches, and how much brighter it is (logarithm)."""
 SUNLESS = 0.15
@@ -124,7 +126,8 @@ def _repaint(shown: Shown, cars: Tensor, rng: np.random.Generator, *, gsd_m: flo
     for i in np.flatnonzero(_some(shown, REPAINTED).numpy() & (cars > 0).any(1).numpy()).tolist():
         body = _bodies(shown, i, cars, offsets, gsd_m=gsd_m)
         kept = float(rng.uniform(*FADED))
-        paint = rng.normal(rng.normal(-0.2, PAINT), 0.5 * PAINT, int(cars[i].max()) + 1).astype(np.float32)
+        middle = rng.uniform(*EXTREME) if rng.random() < EXTREMES else rng.normal(-0.2, PAINT)
+        paint = rng.normal(middle, 0.5 * PAINT, int(cars[i].max()) + 1).astype(np.float32)
         light = torch.from_numpy(paint)[cars[i].long()]
         for change, look in zip(CHANGES, LOOKS, strict=True):
             new = light if change == "change" else torch.zeros_like(light)
