@@ -77,18 +77,23 @@ def settle_suns(yard: Yard, models: Sequence[SceneModel | None]) -> None:
     update_trains(yard, models, only=doubted)
 
 
+def fit_scenes(yard: Yard) -> list[SceneModel | None]:
+    """Work out empty track anew, and each scene in terms of it; None where nothing of the tracks can be seen."""
+    update_baseline(yard)
+    least = bare_enough(yard)
+    return [scene_model(yard, t, least) for t in range(yard.times)]
+
+
 def solve(yard: Yard) -> list[SceneModel | None]:
     """Run the rounds; returns each scene's model (None where nothing of the tracks can be seen)."""
-    models: list[SceneModel | None] = []
+    models = fit_scenes(yard)
     for round_number in range(ROUNDS):
-        update_baseline(yard)
-        least = bare_enough(yard)
-        models = [scene_model(yard, t, least) for t in range(yard.times)]
+        yard.radiometry = as_fitted(yard.radiometry, models)
+        models = fit_scenes(yard)
         update_trains(yard, models)
         if round_number == 0 and yard.gsd_m <= FINE_GSD_M:
             settle_suns(yard, models)
         if round_number < ROUNDS - 1:
-            yard.radiometry = as_fitted(yard.radiometry, models)
             yard.empty = [
                 np.where(o, TAKEN, np.maximum(e, 0.3)).astype(np.float32)
                 for e, o in zip(yard.empty, yard.occupied, strict=True)
