@@ -27,7 +27,7 @@ class Drawn:
 
     scene: str
     ways: tuple[Any, ...]
-    """`rail_watch.aoi.osm.Way`, lon/lat."""
+    """`rail_watch.aoi.osm_read.Way`, lon/lat."""
 
 
 def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
@@ -46,7 +46,8 @@ def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
     """
     import numpy as np
 
-    from rail_watch.aoi.osm import FROM_PICTURE, Way
+    from rail_watch.aoi.osm import FROM_PICTURE
+    from rail_watch.aoi.osm_read import Way
     from rail_watch.interpret.lines import find_lines
 
     scene = _read(_chosen(picture, limit), limit)
