@@ -255,7 +255,7 @@ def test_a_land_is_too_much_and_says_what_to_do(tmp_path: Path, capsys: pytest.C
 def test_an_extract_gives_areas_of_several_ways_and_leaves_gaps(tmp_path: Path) -> None:
     osmium = pytest.importorskip("osmium", reason="osmium is not installed (the extra `osm`)")
     mutable = osmium.osm.mutable
-    places = [*MAIN, *rectangle(-60, 12, 60, 52)[:4], *rectangle(-20, 25, 20, 40)[:4]]
+    places = [*MAIN, *rectangle(-360, 12, -240, 52)[:4], *rectangle(-320, 25, -280, 40)[:4]]
     ways = {1: [1, 2, 99, 3, 4], 2: [5, 6, 7], 3: [7, 8, 5], 4: [9, 10, 11, 12, 9]}
     with osmium.SimpleWriter(str(tmp_path / "map.osm.pbf")) as writer:
         for number, (lon, lat) in enumerate(lonlat(places), 1):

@@ -28,6 +28,8 @@ RAIL = frozenset({"rail", "yard", "siding", "spur", "narrow_gauge"})
 GONE = ("abandoned", "construction", "demolished", "disused", "proposed", "razed")
 """Tags that say of a track, beside railway=rail, that no train runs on it."""
 MOST_POINTS = 500_000
+MOST_TRACKS = 1000
+"""The largest marshalling yards have some hundreds of pieces between switches."""
 MARGIN_M = 60.0
 """Of the site beyond its outermost track."""
 GROUND_REACH_M = 150.0
@@ -112,7 +114,7 @@ def plane(ways: Sequence[Way], box: Polygon | None) -> Map:
         chosen = [Polygon(way.points, way.holes) for way in ways if way.closed and wanted(way)]
         near = [unwrapped(shape, towards=towards) for shape in chosen]
         near = [shape for shape in near if box is None or shape.envelope.intersects(box)]
-        parts = [part for shape in near for part in _polygons(cut(laid(shape).buffer(0)))]
+        parts = [part for shape in near for part in _polygons(cut(_valid(laid(shape))))]
         return tuple({shapely.normalize(part).wkb: part for part in parts}.values())  # each once
 
     tracks, bridges = _told_apart([(part, way.tags) for way in rails for part in _lines(cut(laid(whole(way))))])
@@ -125,6 +127,10 @@ def plane(ways: Sequence[Way], box: Polygon | None) -> Map:
         areas(_is_ground),
         areas(lambda way: way.tags.get("man_made") == "bridge"),
     )
+
+
+def _valid(shape: BaseGeometry) -> BaseGeometry:
+    return shape if shape.is_valid else shape.buffer(0)
 
 
 def _told_apart(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -184,22 +190,19 @@ def _aprons(tracks: Sequence[LineString], sheds: Sequence[Polygon], roofs: Seque
     sheds : buildings that cargo may come from.
     roofs : all buildings; no ground is free under them.
     """
-    if not sheds:
-        return []
-    tree = shapely.STRtree(tracks)
+    tree, covers = shapely.STRtree(tracks), shapely.STRtree(roofs)
     found = []
     for shed in sheds:
         near = [tracks[one] for one in tree.query(shed, predicate="dwithin", distance=APRON_REACH_M).tolist()]
-        reach = shed.buffer(APRON_REACH_M)
+        over = [roofs[one] for one in covers.query(shed, predicate="dwithin", distance=APRON_DEPTH_M).tolist()]
+        reach, deep = shed.buffer(APRON_REACH_M), shed.buffer(APRON_DEPTH_M)
         between = [shapely.union(shed, line.intersection(reach)).convex_hull for line in near]
-        free = shapely.union_all(between).intersection(shed.buffer(APRON_DEPTH_M))
-        free = free.difference(shapely.union_all(near).buffer(CLEARANCE_M)).difference(shed)
+        taken = shapely.union_all([line.intersection(reach).buffer(CLEARANCE_M) for line in near] + over)
+        free = shapely.union_all(between).intersection(deep).difference(taken)
         # What lies beyond the next track is not between.
-        found += [part for part in _polygons(free) if part.distance(shed) < 0.1]
-    ground = shapely.union_all(found).difference(shapely.union_all(list(roofs)))
-    opened = ground.simplify(1.0).buffer(-2.0).buffer(2.0, join_style="mitre")
-    clear = opened.difference(shapely.union_all([*roofs, shapely.union_all(list(tracks)).buffer(CLEARANCE_M)]))
-    return [part for part in _polygons(clear) if part.area >= LEAST_APRON_M2 and not part.interiors]
+        beside = shapely.union_all([part for part in _polygons(free) if part.distance(shed) < 0.1])
+        found.append(beside.simplify(1.0).buffer(-2.0).buffer(2.0, join_style="mitre").difference(taken))
+    return [part for part in _polygons(shapely.union_all(found)) if part.area >= LEAST_APRON_M2 and not part.interiors]
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,10 @@ class _Writer:
 
         placed = unwrapped(shapely.transform(shape, back), towards=self.lon)
         placed = shapely.transform(placed, lambda xy: np.round(xy, 7))
-        placed = shapely.orient_polygons(placed) if isinstance(placed, Polygon) else placed
+        if isinstance(placed, Polygon):
+            # Rounding can make a ring touch itself.
+            whole = placed if placed.is_valid else max(_polygons(placed.buffer(0)), key=lambda part: part.area)
+            placed = shapely.orient_polygons(whole)
         geometry = json.loads(json.dumps(shapely.geometry.mapping(placed)))  # lists, as a file would hold them
         properties = {"role": role, "id": key, **{key: value for key, value in members.items() if value is not None}}
         return {"type": "Feature", "geometry": geometry, "properties": properties}
@@ -283,16 +289,15 @@ def document_of(
     if not tracks and not bridges:
         raise BadAoi(f"no piece of track of {SHORTEST_M:g} m or more between switches; is the box too small?")
     lines = [line for line, _ in (*tracks, *bridges)]
+    if len(lines) > MOST_TRACKS:
+        raise BadAoi(f"{len(lines)} pieces of track are no one yard (at most {MOST_TRACKS}); give --box or --around")
     rails = shapely.union_all(lines)
-    shapely.prepare(rails)
-    sheds = [
-        shape.simplify(BEND_M)
-        for shape in chart.buildings
-        if shape.area >= LEAST_SHED_M2 and shapely.dwithin(shape, rails, SHED_REACH_M)
-    ]
+    large = [shape for shape in chart.buildings if shape.area >= LEAST_SHED_M2]
+    tree = shapely.STRtree(lines)
+    sheds = [shape.simplify(BEND_M) for shape in large if len(tree.query(shape, "dwithin", SHED_REACH_M))]
     writer = _Writer(chart.crs, chart.lon)
-    near = [ground.intersection(rails.buffer(GROUND_REACH_M)) for ground in chart.grounds]
-    site = shapely.union_all([rails, *sheds]).buffer(MARGIN_M).union(shapely.union_all(near)).convex_hull.simplify(1.0)
+    land = shapely.union_all(list(chart.grounds)).intersection(rails.buffer(GROUND_REACH_M))
+    site = shapely.union_all([rails, *sheds]).buffer(MARGIN_M).union(land).convex_hull.simplify(1.0)
     features = [writer.feature("site", "site", site, name=title)]
     features += _track_features(writer, tracks)
     for number, ((line, _), own) in enumerate(zip(bridges, _names(bridges, "Bridge"), strict=True), 1):

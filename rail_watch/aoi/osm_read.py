@@ -78,7 +78,8 @@ def areas_of(outer: Iterable[Points], inner: Iterable[Points], tags: Mapping[str
     """Give the rings that lines of a multipolygon make, each with the holes in it."""
     holes = _rings(inner)
     for ring in _rings(outer):
-        whole = shapely.prepared.prep(Polygon(ring))
+        whole = Polygon(ring)
+        shapely.prepare(whole)
         inside = tuple(hole for hole in holes if whole.contains(Polygon(hole).representative_point()))
         yield Way(ring, tags, inside)
 
