@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import shapely
@@ -109,6 +110,13 @@ def test_a_crossover_splits_and_is_no_track_of_its_own() -> None:
     other = [(-500, 5), (-140, 5), (500, 5)]
     site = site_of(way(MAIN), way(other), way([(-200, 0), (-140, 5)], service="crossover"))
     assert lengths(site) == [300, 360, 640, 700]
+
+
+def test_the_rungs_of_a_ladder_are_no_tracks() -> None:
+    rungs = [way([(-300 + 45 * k, 5 * k), (-255 + 45 * k, 5 * (k + 1))]) for k in range(3)]
+    rows = [way([(-255 + 45 * k, 5 * (k + 1)), (400, 5 * (k + 1))]) for k in range(3)]
+    site = site_of(way([(-500, 0), (-300, 0), (400, 0)]), *rungs, *rows)
+    assert lengths(site) == [200, 610, 610, 655, 700]
 
 
 def test_lines_that_cross_without_a_common_vertex_lie_one_above_the_other() -> None:
@@ -272,3 +280,54 @@ def test_an_extract_gives_areas_of_several_ways_and_leaves_gaps(tmp_path: Path) 
     site = aoi.read(out)
     assert lengths(site) == [300, 300]
     assert area_m2(site.sheds[0].polygon) == pytest.approx(120 * 40 - 40 * 15, rel=0.01)
+
+
+def test_a_guess_stays_one_through_a_geopackage(tmp_path: Path) -> None:
+    house = way(rectangle(-60, 8, 60, 18), railway="", building="yes")
+    made, package, back = (tmp_path / name for name in ("yard.geojson", "yard.gpkg", "back.geojson"))
+    made.write_text(json.dumps(document_of("yard", [way(MAIN), house], title="Yard", source="a map")))
+    assert run(["aoi", "edit", str(made), "--out", str(package)]) == 0
+    assert run(["aoi", "edit", str(package), "--out", str(back)]) == 0
+    told = [[one["properties"] for one in json.loads(path.read_text())["features"]] for path in (made, back)]
+    assert sorted(told[0], key=lambda one: one["id"]) == sorted(told[1], key=lambda one: one["id"])
+
+
+def spoilt_package(tmp_path: Path, kind: str) -> Path:
+    """Write what becomes of a package in a GIS."""
+    package, bad = tmp_path / "khasan.gpkg", tmp_path / "my-yard.gpkg"
+    assert run(["aoi", "edit", "khasan", "--out", str(package)]) == 0
+    lines, areas = (geopandas.read_file(package, layer=layer) for layer in ("lines", "areas"))
+    if kind == "site drawn anew":
+        areas["rail_watch"] = None
+    if kind == "header broken":
+        areas["rail_watch"] = "[1]"
+    if kind == "no shape":
+        lines.loc[0, "geometry"] = None
+    if kind == "several lines in one":
+        lines.loc[0, "geometry"] = shapely.MultiLineString([lines.geometry[0], lines.geometry[1]])
+    lines.to_file(bad, layer="tracks" if kind == "other layers" else "lines", driver="GPKG")
+    if kind != "other layers":
+        areas.to_file(bad, layer="areas", driver="GPKG")
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "says"),
+    [
+        ("site drawn anew", 0, "my-yard"),
+        ("header broken", 0, "my-yard"),
+        ("no shape", 2, "without a shape"),
+        ("several lines in one", 2, "must be a LineString"),
+        ("other layers", 2, "`lines`"),
+    ],
+)
+def test_what_a_gis_leaves_is_taken_or_one_line(
+    tmp_path: Path, kind: str, status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = spoilt_package(tmp_path, kind)
+    capsys.readouterr()
+    assert run(["aoi", "edit", str(bad), "--out", str(tmp_path / "o.geojson")]) == status
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1
+    if status == 0:
+        assert aoi.read(tmp_path / "o.geojson").id == "my-yard"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import shapely
 from shapely import LineString
 
-SHORTEST_M = 40.0
-"""Bits of track between switches shorter than this are left out: no train stands on them alone."""
+SHORTEST_M, BETWEEN_M = 40.0, 60.0
+"""Bits of track shorter than this are left out, those between two switches if shorter than that: no train stands on
+them alone, for it must keep about 20 m clear of a switch."""
 BEND_M = 0.5
 """Vertices that move a line by less are dropped."""
 TWICE_M, TWICE_SHARE = 1.0, 0.9
@@ -97,10 +98,16 @@ def merged(pairs: Iterable[Pair]) -> list[Pair]:
 
 def trains_stand_on(pairs: Iterable[Pair]) -> list[Pair]:
     """Return those of merged lines on which a train can stand alone, each track once, without needless vertices."""
+    own = list(pairs)
+    ends = Counter(end for line, _ in own for end in (line.coords[0], line.coords[-1]))
+
+    def shortest(line: LineString) -> float:
+        return BETWEEN_M if min(ends[line.coords[0]], ends[line.coords[-1]]) > 2 else SHORTEST_M
+
     long = [
         (line.simplify(BEND_M), tags)
-        for line, tags in pairs
-        if line.length >= SHORTEST_M and tags.get("service") != "crossover"
+        for line, tags in own
+        if line.length >= shortest(line) and tags.get("service") != "crossover"
     ]
     return _once(long)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,10 @@ def new(  # noqa: PLR0913, PLR0917 - one argument for each option
     """Make the AOI NAME from OpenStreetMap, or from one very fine picture.
 
     Tracks (railway=rail, yard, siding, spur or narrow_gauge; none that is disused, under construction or in a tunnel)
-    are split at switches, merged between them, named and numbered across the yard; bits of less than 40 m and
-    crossovers are left out. Rail bridges, railway land, buildings beside tracks and gauges are taken over. Ground
-    between tracks and buildings becomes aprons: those are guesses, and say so. Lay the lines onto imagery with
-    `rail-watch aoi refine`.
+    are split at switches, merged between them, named and numbered across the yard; bits of less than 40 m (60 m between
+    two switches) and crossovers are left out. Rail bridges, railway land, buildings beside tracks and gauges are taken
+    over. Ground between tracks and buildings becomes aprons: those are guesses, and say so. Lay the lines onto imagery
+    with `rail-watch aoi refine`.
 
     `--osm overpass` asks OpenStreetMap's public service, once, for the box or circle (RAIL_WATCH_OVERPASS: another
     service). Extracts (.osm.pbf) need the extra `osm`, and --box or --around too.
@@ -230,15 +231,14 @@ def _to_package(name: str, out: Path) -> None:
     for layer, features in rows.items():
         if features:
             frame = geopandas.GeoDataFrame.from_features(features, crs="EPSG:4326")
+            for name_ in frame.columns:  # with gaps in it, a column of yes and no would be written as words
+                if {type(value) for value in frame[name_].dropna()} == {bool}:
+                    frame[name_] = frame[name_].astype("boolean")
             frame.to_file(out, layer=layer, driver="GPKG")
     click.echo(f"Written: {out} (layers {', '.join(layer for layer, features in rows.items() if features)})")
 
 
 def _from_package(package: Path, out: Path) -> None:
-    import geopandas
-    import pyogrio
-    import shapely
-
     from rail_watch.aoi.document import parse
 
     if not package.is_file():
@@ -246,25 +246,63 @@ def _from_package(package: Path, out: Path) -> None:
     features: list[dict[str, Any]] = []
     header: dict[str, Any] = {}
     try:
-        layers = [str(name) for name in pyogrio.list_layers(package)[:, 0]]
-        for layer in sorted(set(layers) & {"lines", "areas"}, reverse=True):
-            frame = geopandas.read_file(package, layer=layer).to_crs("EPSG:4326")
-            for row in json.loads(frame.to_json(drop_id=True))["features"]:
-                own = {key: value for key, value in row["properties"].items() if value is not None}
-                told = own.pop("rail_watch", None)
-                header = json.loads(told[:MOST_HEADER]) if isinstance(told, str) else header
-                shape = shapely.set_precision(shapely.geometry.shape(row["geometry"]), 1e-7, mode="pointwise")
-                parts = shapely.get_parts(shape).tolist()
-                geometry = json.loads(json.dumps(shapely.geometry.mapping(parts[0] if len(parts) == 1 else shape)))
-                features.append({"type": "Feature", "geometry": geometry, "properties": _whole(own)})
+        for row in _rows(package):
+            own = {key: value for key, value in row["properties"].items() if value is not None}
+            told = own.pop("rail_watch", None)
+            header = _header(told) or header
+            if row["geometry"] is None:
+                raise BadAoi(f"{package}: {own.get('id') or 'a feature'} is without a shape; draw it or delete its row")
+            features.append({"type": "Feature", "geometry": _shape(row["geometry"]), "properties": _whole(own)})
     except (ValueError, TypeError, KeyError, RuntimeError, OSError) as fault:
         raise BadAoi(f"{package}: not a GeoPackage made by `aoi edit` ({str(fault)[:120]})") from fault
     features.sort(key=lambda one: one["properties"].get("role") != "site")
+    header = header or _new_header(package, features)
     document = {"type": "FeatureCollection", "rail_watch": header, "features": features}
     _, faults = parse(document)
     if faults:
         raise BadAoi(f"{package}: {faults[0]}")
     _write(out, document)
+
+
+def _rows(package: Path) -> Iterator[dict[str, Any]]:
+    """Give the features of both layers, lines first."""
+    import geopandas
+    import pyogrio
+
+    layers = [str(name) for name in pyogrio.list_layers(package)[:, 0]]
+    if not set(layers) & {"lines", "areas"}:
+        raise BadAoi(
+            f"{package}: has no layer `lines` or `areas`; start from `rail-watch aoi edit NAME --out FILE.gpkg`"
+        )
+    for layer in sorted(set(layers) & {"lines", "areas"}, reverse=True):
+        frame = geopandas.read_file(package, layer=layer).to_crs("EPSG:4326")
+        yield from json.loads(frame.to_json(drop_id=True))["features"]
+
+
+def _shape(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Return a geometry in steps of 1e-7 degrees, not wrapped into a collection of one."""
+    import shapely
+
+    shape = shapely.set_precision(shapely.geometry.shape(geometry), 1e-7, mode="pointwise")
+    parts = shapely.get_parts(shape).tolist()
+    plain: dict[str, Any] = json.loads(json.dumps(shapely.geometry.mapping(parts[0] if len(parts) == 1 else shape)))
+    return plain
+
+
+def _header(told: object) -> dict[str, Any]:
+    found = json.loads(told[:MOST_HEADER]) if isinstance(told, str) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _new_header(package: Path, features: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a header for a site that was drawn anew and lost the old one."""
+    key = re.sub(r"[^a-z0-9_-]+", "-", package.stem.lower()).strip("-_")[:64] or "site"
+    note = (
+        f"the site in {package.name} lost its column `rail_watch`; the area is now {key!r}, source and accuracy unknown"
+    )
+    click.echo(note, err=True)
+    named = next((one["properties"].get("name") for one in features if one["properties"].get("role") == "site"), None)
+    return {"schema": "1", "id": key, "name": named or key}
 
 
 def _whole(properties: dict[str, Any]) -> dict[str, Any]:
