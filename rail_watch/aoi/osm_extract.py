@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shapely import LineString, Polygon
+from shapely import Polygon
 
-from rail_watch.aoi.geometry import unwrapped
-from rail_watch.aoi.osm_read import KEYS, MOST_WAYS, Point, Way, areas_of, cleaned, pieces
+from rail_watch.aoi.osm_read import KEYS, MOST_WAYS, Point, Points, Way, areas_of, cleaned, pieces
 from rail_watch.errors import BadAoi
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ def ways_of_extract(path: Path, box: Polygon) -> tuple[Way, ...]:
         raise BadAoi(f"{path}: no such file")
     if path.stat().st_size > MOST_BYTES:
         raise BadAoi(f"{path}: more than {MOST_BYTES / 1e9:g} GB; cut it with `osmium extract` first")
-    towards = box.centroid.x
+    bounds = box.bounds
     found = []
     try:
         for way in _ways(osmium, path):
-            if unwrapped(LineString(way.points), towards=towards).envelope.intersects(box):
+            if _near(way.points, bounds):
                 found.append(way)
                 if len(found) > MOST_WAYS:
                     raise BadAoi(f"{path}: more than {MOST_WAYS} ways in the box; make it smaller")
@@ -62,6 +61,14 @@ def _ways(osmium: ModuleType, path: Path) -> Iterator[Way]:
             outer = [piece for ring in rings for piece in pieces(_points(ring))]
             inner = [piece for ring in rings for hole in one.inner_rings(ring) for piece in pieces(_points(hole))]
             yield from areas_of(outer, inner, tags)
+
+
+def _near(points: Points, bounds: tuple[float, float, float, float]) -> bool:
+    """Return whether points' own box touches another; plain numbers, for a land has millions of buildings."""
+    west, south, east, north = bounds
+    lon, lat = zip(*points, strict=True)
+    turn = 360 * round(((west + east) / 2 - lon[0]) / 360)
+    return bool(max(lat) >= south and min(lat) <= north and max(lon) + turn >= west and min(lon) + turn <= east)
 
 
 def _points(nodes: Any) -> Iterator[Point | None]:
