@@ -78,8 +78,8 @@ def new(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     `--from-image` takes the lines that run side by side along a yard in a picture for its tracks: all of it is a guess,
     and says so. On simulated pictures about three tenths of what it draws is no track, and a third of the tracks in
-    sight is missed (docs/method-lines.md); mend it with `rail-watch aoi edit`. Of several scenes the clearest is taken. Light
-    ballast is supposed; say --dark where tracks are darker than the ground between them.
+    sight is missed (docs/method-lines.md); mend it with `rail-watch aoi edit`. Of several scenes the clearest is taken.
+    Light ballast is supposed; say --dark where tracks are darker than the ground between them.
     """  # noqa: D301 - click reads the backspace
     from rail_watch.aoi.document import ID_PATTERN
 
