@@ -71,6 +71,47 @@ def test_what_is_brighter_for_another_reason_is_left() -> None:
     assert refused == [] and kept[0] is hazy and kept[1] is snowy
 
 
+def test_a_scene_with_shadows_is_never_harmed_by_its_neighbours() -> None:
+    wrong = [sentinel(day, by=0.1) for day in range(4)]
+    right = sentinel(5)
+    kept, refused = checked([*wrong, right], small_site())
+    assert any(one is right for one in kept) and all(one.ref.id != right.ref.id for one in refused)
+
+
+def test_haze_over_everything_is_refused_and_not_corrected() -> None:
+    hazy = sentinel(0)
+    away = np.array([0.13, 0.11, 0.10, 0.07], dtype=np.float32)[:, None, None]
+    hazy = replace(hazy, pixels=hazy.pixels * np.float32(0.95) + away)
+    others = [sentinel(day) for day in range(1, 6)]
+    kept, refused = checked([hazy, *others], small_site())
+    assert len(kept) == 5 and [one.ref.id for one in refused] == ["s0"]
+    assert "haze, or a forgotten offset" in refused[0].reason
+
+
+def test_leaves_that_come_do_not_hide_a_forgotten_offset() -> None:
+    """Scenes far off in time, with other leaves, have no say."""
+    bare = [sentinel(day) for day in range(100, 106)]
+    leaves = np.array([0, 0, 0, 0.15], dtype=np.float32)[:, None, None]
+    green = [replace(one, pixels=one.pixels + leaves) for one in (sentinel(day) for day in range(3))]
+    wrong = replace(sentinel(4, by=0.1), pixels=sentinel(4, by=0.1).pixels + leaves)
+    kept, refused = checked([*bare, *green, wrong], small_site())
+    assert refused == [] and "corrected by -0.1" in kept[-1].notes[-1]
+
+
+def test_a_little_below_zero_is_a_question() -> None:
+    dark = sentinel(0, by=-0.1)
+    ground = np.maximum(dark.pixels, np.float32(-0.025))
+    kept, refused = checked([replace(dark, pixels=ground), sentinel(1)], small_site())
+    assert [one.ref.id for one in refused] == ["s0"] and "below zero" in refused[0].reason
+    assert [one.ref.id for one in kept] == ["s1"]
+
+
+def test_bright_ground_told_without_offset_is_no_error_of_its_own() -> None:
+    scenes = [replace(one, pixels=one.pixels + np.float32(0.3)) for one in (sentinel(day) for day in range(5))]
+    kept, refused = checked(scenes, small_site())
+    assert refused == [] and all(one is other for one, other in zip(kept, scenes, strict=True))
+
+
 def test_an_error_that_cannot_have_happened_is_not_looked_for() -> None:
     bright = sentinel(0, by=0.1)
     older = replace(bright, ref=replace(bright.ref, properties={"s2:processing_baseline": "02.12"}))

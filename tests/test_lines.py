@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely import LineString
 
 from rail_watch import aoi
+from rail_watch.cli.aoi_picture import scene_of
 from rail_watch.cli.main import run
 from rail_watch.grid import WGS84, transformer
 from rail_watch.interpret.lines import find_lines
@@ -79,6 +80,42 @@ def test_a_picture_becomes_an_area_of_guesses(tmp_path: Path) -> None:
     at = LineString(np.column_stack([np.subtract(x, LEFT), np.subtract(TOP, y)]))
     assert min(shapely.hausdorff_distance(at, arc.intersection(at.buffer(30))) for arc in arcs()) < 30
     assert min(at.interpolate(0.5, normalized=True).distance(arc) for arc in arcs()) < 1.0
+
+
+def railed(*, pixel_m: float = 0.5, seed: int = 5) -> NDArray[np.float32]:
+    """Three tracks of two light lines each, a light apron beside them, and a train with its shadow."""
+    rng = np.random.default_rng(seed)
+    row, col = np.mgrid[:320, :900] * pixel_m
+    picture = 100 + 5 * rng.standard_normal(row.shape)
+    for at in RAILED:
+        for rail in (-0.85, 0.85):
+            picture += 22 * np.exp(-(((row - at - rail) / 0.45) ** 2))
+        for edge in (-2.4, 2.4):
+            picture -= 12 * np.exp(-(((row - at - edge) / 0.6) ** 2))
+    picture[(row > 95) & (row < 115) & (col > 60) & (col < 390)] += 40
+    picture[(np.abs(row - RAILED[1]) < 1.6) & (col > 150) & (col < 290)] = 40
+    picture[(np.abs(row - RAILED[1] - 3.5) < 2.0) & (col > 150) & (col < 290)] = 20
+    return picture.astype(np.float32)
+
+
+RAILED = (75.0, 80.0, 85.5)
+
+
+def test_a_track_goes_on_under_a_train_and_an_apron_s_edge_is_none() -> None:
+    lines = [shapely.transform(line, lambda xy: xy * 0.5) for line in find_lines(railed(), 0.5)]
+    levels = sorted(float(np.median(shapely.get_coordinates(line)[:, 1])) for line in lines)
+    assert levels == pytest.approx(RAILED, abs=0.4)
+    assert all(line.length > 380 for line in lines)
+
+
+def test_of_several_pictures_the_clearest_is_taken(tmp_path: Path) -> None:
+    cloudy = yard()
+    cloudy[:, 200:] = 0.0  # nodata
+    painted_file(tmp_path, yard())
+    data = np.repeat(np.clip(cloudy * 10, 0, 65000).astype("uint16")[None], 4, axis=0)
+    bands = ("blue", "green", "red", "nir")
+    write_tif(tmp_path / "20231104_021105_newer.tif", data, north_up(PIXEL_M), descriptions=bands, nodata=0)
+    assert scene_of(tmp_path, None).ref.id.startswith("20221104_021105_painted")
 
 
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,13 +21,17 @@ ACCURACY_M = 5.0
 """What very fine imagery may lie off by itself, and a line in it by a metre or two more."""
 
 
+MOST_LOOKS = 6
+"""Scenes of which the clearest is taken."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Lines found in a scene."""
 
     scene: str
     ways: tuple[Any, ...]
-    """`rail_watch.aoi.osm.Way`, lon/lat."""
+    """`rail_watch.aoi.osm_read.Way`, lon/lat."""
 
 
 def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
@@ -35,7 +39,7 @@ def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
 
     Parameters
     ----------
-    picture : an image file, a folder or a catalogue; of several scenes the finest is taken, the newest of those.
+    picture : an image file, a folder or a catalogue; of several scenes see `scene_of`.
     limit : lon/lat, what to look at; None: the whole picture.
     dark : tracks are darker than the ground between them.
 
@@ -46,10 +50,11 @@ def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
     """
     import numpy as np
 
-    from rail_watch.aoi.osm import FROM_PICTURE, Way
+    from rail_watch.aoi.osm import FROM_PICTURE
+    from rail_watch.aoi.osm_read import Way
     from rail_watch.interpret.lines import find_lines
 
-    scene = _read(_chosen(picture, limit), limit)
+    scene = scene_of(picture, limit)
     lines = find_lines(brightness(scene), scene.grid.metres_per_pixel(), dark=dark)
     if not lines:
         raise NoUsableImagery(
@@ -63,7 +68,35 @@ def drawn_from(picture: Path, limit: Polygon | None, *, dark: bool) -> Drawn:
     return Drawn(scene.ref.id, tuple(ways))
 
 
-def _chosen(picture: Path, limit: Polygon | None) -> SceneRef:
+def scene_of(picture: Path, limit: Polygon | None) -> Scene:
+    """Return the scene to look at: of the finest, the newest of them, the one that shows most free of cloud and snow.
+
+    Raises
+    ------
+    NoUsableImagery
+        No scene with pixels fine enough, or none that can be read.
+    """
+    import numpy as np
+
+    from rail_watch.imagery.scene import Quality
+
+    best, most, faults = None, -1.0, list[NoUsableImagery]()
+    for ref in _chosen(picture, limit):
+        try:
+            scene = _read(ref, limit)
+        except NoUsableImagery as fault:
+            faults.append(fault)
+            continue
+        clear = float(np.sum(scene.quality == Quality.CLEAR)) * scene.grid.metres_per_pixel() ** 2
+        if clear > most:
+            best, most = scene, clear
+    if best is None:
+        raise faults[0]
+    return best
+
+
+def _chosen(picture: Path, limit: Polygon | None) -> list[SceneRef]:
+    """Return the finest scenes, the newest first: few of them, for each is read whole."""
     import shapely
 
     from rail_watch import imagery
@@ -76,7 +109,9 @@ def _chosen(picture: Path, limit: Polygon | None) -> SceneRef:
     if not fine:
         why = f": {found.faults[0]}" if found.faults else ""
         raise NoUsableImagery(f"{picture}: no scene there with pixels of at most {COARSEST_M:g} m{why}")
-    return min(fine, key=lambda ref: (ref.gsd_m or math.inf, -ref.when.timestamp(), ref.id))
+    finest = min(ref.gsd_m or math.inf for ref in fine)
+    like = [ref for ref in fine if (ref.gsd_m or math.inf) <= 1.2 * finest]
+    return sorted(like, key=lambda ref: (-ref.when.timestamp(), ref.id))[:MOST_LOOKS]
 
 
 def _read(ref: SceneRef, limit: Polygon | None) -> Scene:

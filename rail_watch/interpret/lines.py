@@ -1,12 +1,13 @@
 """Track lines out of one picture, where there is no map: long, thin, smooth, side by side.
 
 A track from above is a bed of ballast, mostly lighter than the earth beside it, 3 to 4 m wide, hundreds of metres long,
-with neighbours 4 to 6 m away. The picture is filtered with narrow bars at all angles (steerable line filters: Freeman
-and Adelson, IEEE PAMI 13, 1991), lines are followed from its strongest points as long as they carry, and the largest
-bundle of lines side by side is kept.
+with neighbours 4 to 6 m away; in pixels of half a metre two light lines with a darker one between: rails and the
+shoulders of the bed beside the sleepers. First the picture is filtered with narrow bars at all angles (steerable line
+filters: Freeman and Adelson, IEEE PAMI 13, 1991), lines are followed from its strongest points as long as they carry,
+and the largest bundle of lines side by side is kept. That gives the yard's run, along which
+`lines_strip` then looks again.
 
-It fails under trains that stand for hundreds of metres and in the shadow of other trains, where snow hides the ballast,
-and on roads, drains or crop rows that run beside the yard: what it returns is a first guess for a person to correct.
+What it returns is a first guess for a person to correct.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import shapely
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 from shapely import LineString
+
+from rail_watch.interpret.lines_strip import spine_of, tracks_on, unrolled
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -270,5 +273,9 @@ def find_lines(picture: Array, pixel_m: float, *, dark: bool = False) -> list[Li
         (column, row) of pixel centres.
     """
     seen = ndimage.binary_erosion(np.isfinite(picture), iterations=max(1, round(3 / pixel_m)))
-    lines = traced(filtered(evened(picture, pixel_m), pixel_m, dark=dark), pixel_m, seen=seen)
-    return [line.simplify(BEND_M / pixel_m) for line, _ in bundle(lines, pixel_m)]
+    even = evened(picture, pixel_m)
+    first = bundle(traced(filtered(even, pixel_m, dark=dark), pixel_m, seen=seen), pixel_m)
+    if not first:
+        return []
+    strip = unrolled(-even if dark else even, seen, spine_of(first, pixel_m, even.shape), pixel_m)
+    return [line.simplify(BEND_M / pixel_m) for line in tracks_on(strip, dark=dark)]
