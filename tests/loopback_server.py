@@ -22,6 +22,13 @@ FOLDER, LOG = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 LOCK = threading.Lock()
 SEEN: Counter[str] = Counter()
 RUNNING = {"now": 0, "most": 0}
+STORE_FAULTS = {
+    "expired": (400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
+    "terse": (403, b'<?xml version="1.0"?><Error><Code>InvalidAccessKeyId</Code></Error>'),
+    "bare": (403, b""),
+    "painted": (403, b"<Error><Code>X</Code><Message>\x1b[31mno\xe2\x80\xae key</Message></Error>"),
+}
+"""An object store's refusals that moto does not give."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -121,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         signature = self.headers.get("Authorization", "")
         if not signature.startswith("AWS4-HMAC-SHA256 Credential=planted-id/"):
             return self._send(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+        if parts[1] in STORE_FAULTS:
+            return self._send(*STORE_FAULTS[parts[1]])
         path = FOLDER / "/".join(parts[1:])
         if not path.is_file():
             return self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -217,7 +226,8 @@ def _page(here: str, mode: str, page: int, asked: dict[str, Any]) -> dict[str, A
     shown = items[:size] if mode == "endless" else items[page * size : (page + 1) * size]
     for item in shown:
         for asset in item["assets"].values():
-            asset["href"] = f"{here}/{files}/{item['id']}/{asset['href'].removeprefix('./')}"
+            if not asset["href"].startswith("s3://"):
+                asset["href"] = f"{here}/{files}/{item['id']}/{asset['href'].removeprefix('./')}"
     links = []
     follows = {"loop": 1, "endless": page + 1}.get(mode, page + 1 if (page + 1) * size < len(items) else None)
     if mode == "elsewhere":

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,12 +85,18 @@ def _cause(fault: BaseException) -> str:
     """Return one short line of the innermost reason GDAL gives."""
     while fault.__cause__ is not None:
         fault = fault.__cause__
-    plain = re.sub(r"\?[^\s'\"]+", "", " ".join(str(fault).split()))  # signatures stand in queries
+    line = " ".join(str(fault).split())
+    line = "".join(letter for letter in line if letter.isprintable())  # a server's own words may be among them
+    plain = re.sub(r"\?[^\s'\"]+", "", line)  # signatures stand in queries
     return plain[:160] or type(fault).__name__
 
 
+def _unreadable(cause: str) -> str:
+    return f"cannot be read ({cause}); fetch it again or leave it out"
+
+
 @contextmanager
-def _named(path: Path | str) -> Generator[None]:
+def _named(path: Path | str, says: Callable[[str], str] = _unreadable) -> Generator[None]:
     """Turn whatever GDAL or a codec raises into `BadRaster` naming the file."""
     try:
         yield
@@ -99,7 +105,7 @@ def _named(path: Path | str) -> Generator[None]:
             raise
         raise BadRaster(f"{path}: {fault}") from fault
     except Exception as fault:
-        raise BadRaster(f"{path}: cannot be read ({_cause(fault)}); fetch it again or leave it out") from fault
+        raise BadRaster(f"{path}: {says(_cause(fault))}") from fault
 
 
 def _block_bytes(dataset: DatasetReader) -> int:
@@ -197,6 +203,24 @@ class RemoteFile:
     """GDAL's, for reading over the network."""
 
 
+KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+STORE_MENDS = (
+    (r"not defined|not filled", f"put your keys into {KEYS}"),
+    (r"(?i)denied|access key|signature|token|expired|code: 40[013]", f"are the keys in {KEYS} right, and valid still?"),
+    (r"(?i)specified (key|bucket)|NoSuch|code: 404", "it is not there; search again or leave it out"),
+    (r"(?i)slow ?down|code: 5\d\d|CURL error", "try again later"),
+)
+"""What can be done about a fault that an object store tells, or GDAL on its way there."""
+
+
+def _from_store(cause: str) -> str:
+    """Say what went wrong at an object store. Some give a code only, of which GDAL leaves a scrap of XML."""
+    told = "refused by the object store, which gives no reason" if cause.startswith("<") else cause
+    asked = f"are the keys in {KEYS} right, and is it there?" if told != cause else "fetch it again or leave it out"
+    mend = next((mend for pattern, mend in STORE_MENDS if re.search(pattern, cause)), asked)
+    return f"cannot be read ({told}); {mend}"
+
+
 def _remote_driver(file: RemoteFile) -> str:
     if file.head[: len(jp2_header.MAGIC)] == jp2_header.MAGIC:
         return "JP2OpenJPEG"
@@ -225,7 +249,7 @@ def safe_open_remote(file: RemoteFile) -> Generator[DatasetReader]:
     BadRaster
         One line naming the address, for anything that goes wrong here or inside the block.
     """
-    with _named(file.shown), ExitStack() as stack:
+    with _named(file.shown, _from_store if file.vsi.startswith("/vsis3/") else _unreadable), ExitStack() as stack:
         own = {"CPL_VSIL_CURL_ALLOWED_FILENAME": file.vsi, "CPL_VSIL_CURL_NON_CACHED": file.vsi}
         settings = {**ENVIRONMENT, **file.settings, **own}
         stack.enter_context(rasterio.Env(session=DummySession(), **settings))
