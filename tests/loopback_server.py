@@ -80,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(refusal[0], b"refused", refusal[1])
         if mode == "away":
             return self._send(302, b"", {"Location": parse_qs(urlsplit(self.path).query)["to"][0]})
+        if mode == "turns" and count > 1:
+            return self._send(302, b"", {"Location": f"http://127.0.0.1:{parts[1]}/latest/meta-data"})
         if mode == "late":
             time.sleep(0.05)
         path = (FOLDER / "/".join(inner)).resolve()
@@ -96,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
             status, headers["Content-Range"] = 206, f"bytes {start}-{end}/{len(data)}"
             data = data[start : end + 1]
+        if mode == "tagged":
+            tag = FOLDER / "tag"
+            headers["ETag"] = f'"{tag.read_text() if tag.exists() else "first"}"'
         if mode == "slow":
             return self._drip(data)
         if mode == "endless":

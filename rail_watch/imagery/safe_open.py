@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import rasterio
@@ -65,7 +66,8 @@ def _local_file(path: Path) -> tuple[Path, str]:
     if str(resolved).startswith("/vsi"):
         raise BadRaster(f"{path}: not a path of a local file")
     if magic == jp2_header.MAGIC:
-        _check_tiles(resolved, path)
+        with resolved.open("rb") as stream:
+            _check_tiles(stream, path)
         return resolved, "JP2OpenJPEG"
     if magic[:4] in NITF_MAGIC:
         return resolved, "NITF"
@@ -74,9 +76,9 @@ def _local_file(path: Path) -> tuple[Path, str]:
     return resolved, "GTiff"
 
 
-def _check_tiles(resolved: Path, path: Path) -> None:
+def _check_tiles(stream: BinaryIO, path: Path | str) -> None:
     """Refuse JPEG 2000 in one huge tile; GDAL shows blocks smaller than what must be decoded for one."""
-    size = 4 * jp2_header.tile_values(resolved)
+    size = 4 * jp2_header.tile_values(stream)
     if size > MAX_BLOCK_BYTES:
         raise BadRaster(f"{path}: its tiles decode to {size / 1e6:.0f} MB each; convert it to tiled GeoTIFF first")
 
@@ -201,6 +203,12 @@ class RemoteFile:
     """Its first bytes, fetched beforehand under the rules of our own client; empty for S3."""
     settings: Mapping[str, str | int] = field(default_factory=dict)
     """GDAL's, for reading over the network."""
+    opener: Callable[..., BinaryIO] | None = None
+    """Gives the file to read in place of GDAL's own; None where GDAL asks the server."""
+
+    def stream(self) -> BinaryIO:
+        """Return the file, or what is known of it: its first bytes."""
+        return io.BytesIO(self.head) if self.opener is None else self.opener()
 
 
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -223,6 +231,7 @@ def _from_store(cause: str) -> str:
 
 def _remote_driver(file: RemoteFile) -> str:
     if file.head[: len(jp2_header.MAGIC)] == jp2_header.MAGIC:
+        _check_tiles(file.stream(), file.shown)
         return "JP2OpenJPEG"
     if file.head[:4] in MAGIC:
         return "GTiff"
@@ -234,7 +243,7 @@ def _remote_driver(file: RemoteFile) -> str:
 def _remote_directories(file: RemoteFile) -> Iterable[Directory]:
     if not file.head:
         raise BadRaster(f"{file.shown}: has a mask inside whose size cannot be checked over S3; download it")
-    return directories_in(io.BytesIO(file.head))
+    return directories_in(file.stream())
 
 
 @contextmanager
@@ -255,7 +264,9 @@ def safe_open_remote(file: RemoteFile) -> Generator[DatasetReader]:
         stack.enter_context(rasterio.Env(session=DummySession(), **settings))
         # Not inside `without_warning`: that lets one thread through at a time, and here each waits for a server. What
         # has no place on earth, and so would warn, is refused below.
-        dataset = stack.enter_context(rasterio.open(file.vsi, driver=_remote_driver(file), sharing=False))
+        asked = {"driver": _remote_driver(file), "sharing": False}
+        place = file.vsi if file.opener is None else Path(file.vsi).name
+        dataset = stack.enter_context(rasterio.open(place, opener=file.opener, **asked))
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and dataset.driver == "GTiff"
         _check(dataset, file.shown, _remote_directories(file) if masked else ())
         yield dataset

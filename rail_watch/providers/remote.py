@@ -18,10 +18,7 @@ from rail_watch.imagery.scene import Asset, SceneRef, Unread
 from rail_watch.providers import windows
 from rail_watch.providers.chips import Chips, chip_key
 from rail_watch.providers.http import Web
-from rail_watch.providers.pieces import WebFile, pieces_of
-
-HEAD_BYTES = 65_536
-"""Fetched first by our own client: whether it may be fetched at all, what it is, and its directories."""
+from rail_watch.providers.pieces import HEAD_BYTES, Held, WebFile, head_of, pieces_of
 
 
 class Door(Protocol):
@@ -48,9 +45,13 @@ class WebDoor:
             return RemoteFile(vsi, shown(href), settings=windows.settings(self.s3))
         if parts.scheme not in ("http", "https"):
             raise BadRaster(f"{shown(href)}: {parts.scheme} addresses are not read; https or s3 are")
-        answer = self.web.get(href, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, most_bytes=4 * HEAD_BYTES)
+        answer = head_of(self.web, href, most_bytes=4 * HEAD_BYTES)
         vsi, head = f"/vsicurl/{answer.address}", answer.body[:HEAD_BYTES]
-        return WebFile(vsi, shown(href), head, windows.settings(), pieces_of(self.web, answer))
+        pieces = pieces_of(self.web, answer)
+        if pieces is None:
+            return WebFile(vsi, shown(href), head, windows.settings())
+        held = Held(pieces)
+        return WebFile(vsi, shown(href), head, {}, held.open, held)
 
 
 @dataclass(frozen=True)
