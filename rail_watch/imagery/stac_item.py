@@ -100,13 +100,21 @@ def _when(properties: Members) -> datetime:
     return first + (last - first) / 2
 
 
-def _footprint(item: Members) -> BaseGeometry | None:
+def footprint_of(item: Members) -> BaseGeometry | None:
     """Return the item's geometry, else its bbox, else None; a broken geometry is no reason to lose a scene."""
     try:
         shape = shapely.geometry.shape(item["geometry"])
         if not shape.is_empty and shape.area > 0:
             return shape if shape.is_valid else shapely.make_valid(shape)
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError):
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        shapely.errors.ShapelyError,
+    ):
         pass
     box = item.get("bbox")
     corners = [number(part) for part in box] if isinstance(box, list) else []
@@ -325,7 +333,7 @@ def scene_ref(item: Members, place: Place, *, collection: Members) -> SceneRef:
         platform=text(properties.get("platform")),
         gsd_m=gsd_m if gsd_m and gsd_m > 0 else None,
         assets=(*(one.asset for one in imagery), *_quality(candidates)),
-        footprint=_footprint(item),
+        footprint=footprint_of(item),
         constellation=text(properties.get("constellation")),
         sun_azimuth_deg=_angle(properties, "view:sun_azimuth", 0, 360)
         or _angle(properties, "s2:mean_solar_azimuth", 0, 360),

@@ -56,14 +56,15 @@ class Chips:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except (OSError, ValueError):
             return None
-        if stated.strip() != found:
-            self._drop(path)
-            return None
-        os.utime(path)
-        return path
+        with suppress(OSError):  # a store that may only be read serves too
+            if stated.strip() != found:
+                self._drop(path)
+            else:
+                os.utime(path)
+        return path if stated.strip() == found else None
 
     def put(self, key: str, make: Callable[[Path], Path]) -> Path:
-        """Keep what `make` writes at the path it is given."""
+        """Keep what `make` writes at the path it is given; raise `OSError` where the store cannot be written."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path)
@@ -76,9 +77,13 @@ class Chips:
         return path
 
     def keep_items(self, source: str, items: list[dict[str, object]]) -> None:
-        """Remember what a source said of scenes, for a run without the network."""
+        """Remember what a source said of scenes, for a run without the network; as far as the store can be written."""
         folder = self.folder / "items" / item_key(source)
-        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._keep_each(folder, items)
+
+    def _keep_each(self, folder: Path, items: list[dict[str, object]]) -> None:
         for item in items:
             text = json.dumps(item, sort_keys=True)
             name = hashlib.sha256(json.dumps([item.get("collection"), item.get("id")]).encode()).hexdigest()[:32]
@@ -99,11 +104,17 @@ class Chips:
         return found
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in sorted((self.folder / "chips").glob("*/*.tif")):
+        for path in sorted(self._own("chips", "*.tif")):
             try:
                 yield path, path.stat()
             except OSError:
                 continue
+
+    def _own(self, kind: str, pattern: str) -> Iterator[Path]:
+        """Give the store's files of a kind; a link in it may lead to imagery that is not ours to remove."""
+        for folder in (self.folder / kind).glob("*"):
+            if not folder.is_symlink():
+                yield from folder.glob(pattern)
 
     def size(self) -> tuple[int, int]:
         """Return (windows, bytes)."""
@@ -115,7 +126,7 @@ class Chips:
         gone = self.size()
         for path, _ in self._files():
             self._drop(path)
-        for path in (self.folder / "items").glob("*/*.json"):
+        for path in self._own("items", "*.json"):
             path.unlink(missing_ok=True)
         self._sweep()
         return gone
@@ -123,7 +134,7 @@ class Chips:
     def _sweep(self) -> None:
         """Remove drafts that nobody writes any more."""
         now = time.time()
-        for path in [*(self.folder / "chips").glob("*/.*"), *(self.folder / "items").glob("*/.*")]:
+        for path in [*self._own("chips", ".*"), *self._own("items", ".*")]:
             with suppress(OSError):
                 if now - path.stat().st_mtime > DRAFT_S:
                     path.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -98,9 +98,14 @@ class Remote:
         if piece is None:
             return None
         tags = {"rail_watch_item": ref.id, "rail_watch_asset": asset.key, "rail_watch_href": shown(asset.href)}
-        if self.chips is None:
+        if self.chips is not None:
+            with suppress(OSError):  # a full disk under the store costs the store, not the scene
+                return self.chips.put(key, lambda place: windows.write(piece, place, tags=tags))
+        try:
             return windows.write(piece, path, tags=tags)
-        return self.chips.put(key, lambda place: windows.write(piece, place, tags=tags))
+        except OSError as fault:
+            where = path.parent.parent
+            raise BadRaster(f"{shown(asset.href)}: its window cannot be written to {where}; make room there") from fault
 
 
 def bands_of(asset: Asset) -> tuple[int, ...]:
