@@ -22,8 +22,9 @@ from rail_watch import aoi, imagery, providers
 from rail_watch.aoi import Site
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery import Scene, parse_interval
+from rail_watch.imagery.scene import Asset, Band
 from rail_watch.providers import Source
-from rail_watch.providers.chips import Chips
+from rail_watch.providers.chips import Chips, chip_key
 from rail_watch.providers.http import Patience, Unreachable, Web
 from rail_watch.providers.planet import scene_of
 from rail_watch.providers.remote import Remote, WebDoor
@@ -178,6 +179,24 @@ def test_one_harmful_item_of_planet_s_too(harm: str) -> None:
 
 
 # ---- the store -----------------------------------------------------------------------------------------------------
+
+
+def test_two_files_are_never_kept_under_one_name(site: Site) -> None:
+    long = "https://example.com/" + "a" * 150
+    hrefs = [
+        f"{long}/1.tif",
+        f"{long}/2.tif",
+        f"{long}?file=1.tif",
+        f"{long}?file=2.tif",
+        "s3://a/1.tif",
+        "s3://b/1.tif",
+    ]
+    keys = [chip_key("item", Asset("data", href, (Band("red", 1),)), site, 30.0) for href in hrefs]
+    assert len(set(keys)) == len(hrefs)
+    one = Asset("data", f"{long}?file=1.tif&sig=a&se=2023", (Band("red", 1),))
+    again = [replace(one, href=f"{long}?file=1.tif&{signed}") for signed in ("se=2024&sig=b", "X-Amz-Signature=c")]
+    assert {chip_key("item", other, site, 30.0) for other in again} == {keys[2]}
+    assert chip_key("item", replace(one, checksum="1220" + "0" * 64), site, 30.0) != keys[2], "a file made anew"
 
 
 def test_clearing_the_store_leaves_alone_what_links_in_it_lead_to(tmp_path: Path) -> None:

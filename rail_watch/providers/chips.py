@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from rail_watch.aoi.site import Site
-from rail_watch.imagery.hrefs import shown
 from rail_watch.imagery.scene import Asset
 
 DEFAULT_LIMIT_BYTES = 5_000_000_000
@@ -25,9 +26,23 @@ DRAFT_S = 3600.0
 """A draft older than this is of a process that was killed."""
 
 
+SIGNATURE = re.compile(
+    r"x-(amz|goog|ms)-.*|awsaccesskeyid|key-pair-id|policy|expires|sig|signature|token|s[eprtv]|sk(oid|tid|t|e|s|v)",
+    re.I,
+)
+"""Names in a query that sign an address for a while; others say which file it is."""
+
+
+def lasting(href: str) -> list[object]:
+    """Return what stays of an address when it is signed anew."""
+    parts = urlsplit(href)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not SIGNATURE.fullmatch(pair[0])]
+    return [parts.scheme, parts.netloc.rpartition("@")[2].lower(), parts.path, query]
+
+
 def chip_key(item: str, asset: Asset, site: Site, margin_m: float) -> str:
-    """Return what a window is kept under: item, asset, address without signature, bands, and the ground it covers."""
-    what = [item, asset.key, shown(asset.href), [band.index for band in asset.bands], asset.quality]
+    """Return what a window is kept under: item, asset, address less signature, checksum, bands, and its ground."""
+    what = [item, asset.key, lasting(asset.href), asset.checksum, [band.index for band in asset.bands], asset.quality]
     ground = [site.polygon.wkb_hex, round(margin_m, 3)]
     return hashlib.sha256(json.dumps([what, ground]).encode()).hexdigest()
 
