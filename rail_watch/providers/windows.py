@@ -166,13 +166,13 @@ def write(piece: Cut, path: Path, *, tags: Mapping[str, str]) -> Path:
     try:
         with without_warning(), rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(beside, "w", **profile) as dataset:
             dataset.colorinterp = piece.colours
-            dataset.write(piece.values)
             dataset.scales, dataset.offsets = piece.profile["scales"], piece.profile["offsets"]
             for index, text in enumerate(_list(piece.profile["descriptions"]), 1):
                 if text:
                     dataset.set_band_description(index, str(text)[:100])
             simulated = {key: value for key, value in piece.tags.items() if "SIMULATED" in f"{key} {value}".upper()}
             dataset.update_tags(**{**simulated, **tags})
+            dataset.write(piece.values)  # last, so that the directory with all this stands first, as in a COG
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
