@@ -40,7 +40,7 @@ def refuse_private_literal(host: str) -> None:
 
     What a name means is for a proxy to find out; a number it would just ask.
     """
-    if host.rstrip(".").endswith("localhost"):
+    if host.rstrip(".").rpartition(".")[2] == "localhost":
         raise PermissionError
     try:
         places = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -74,12 +74,13 @@ def _patrol() -> None:
             late = [sock for sock, end in _ENDS.items() if end < time.monotonic()]
             for sock in late:
                 del _ENDS[sock]
-            if not _ENDS:
-                del _PATROL[os.getpid()]
+            idle = not _ENDS
+            if idle:
+                del _PATROL[os.getpid()]  # under the lock: who comes next starts another
         for sock in late:
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        if os.getpid() not in _PATROL:
+        if idle:
             return
 
 
