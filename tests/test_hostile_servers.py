@@ -169,7 +169,7 @@ def test_one_harmful_item_of_planet_s_too(harm: str) -> None:
         "geometry": {"type": "Point", "coordinates": [0, 0]},
         "properties": {"acquired": "2023-01-01T00:00:00Z", "pixel_resolution": 3},
     }
-    assert scene_of(item).gsd_m == 3
+    assert scene_of(item).gsd_m == 3 and scene_of(item).off_nadir_deg is None, "not known is not straight down"
     for change in (
         {"geometry": HARMFUL[harm]},
         {"properties": {**item["properties"], "pixel_resolution": HARMFUL[harm]}},

@@ -97,6 +97,7 @@ def scene_of(item: Item) -> SceneRef:
     mask = next((name for name in MASKS if name in may), None)
     assets = [Asset(key, f"{listing}#{key}", bands)]
     assets += [Asset(mask, f"{listing}#{mask}", quality="udm2")] if mask else []
+    view = number(properties.get("view_angle"))
     constellation = "skysat" if "sky" in str(properties.get("item_type", "")).lower() else "planetscope"
     return SceneRef(
         id=item_id,
@@ -108,7 +109,7 @@ def scene_of(item: Item) -> SceneRef:
         constellation=constellation,
         sun_azimuth_deg=number(properties.get("sun_azimuth")),
         sun_elevation_deg=number(properties.get("sun_elevation")),
-        off_nadir_deg=abs(number(properties.get("view_angle")) or 0.0),
+        off_nadir_deg=None if view is None else abs(view),
         view_azimuth_deg=number(properties.get("satellite_azimuth")),
         credit="Imagery © Planet Labs PBC",
         properties={"collection": str(properties.get("item_type", "")), **properties},
