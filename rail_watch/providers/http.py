@@ -170,7 +170,7 @@ class Web:
         """Return the answer, redirects followed under the same rules; keys are not sent on to another place."""
         here, sent = address, dict(headers)
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._once(here, data, sent, most_bytes)
+            answer = self._in_time(here, data, sent, most_bytes)
             if answer.status not in REDIRECTS:
                 return answer
             target = _joined(here, answer.headers.get("location", ""))
@@ -185,20 +185,30 @@ class Web:
             here = target
         raise Unreachable(address, f"redirects more than {MOST_REDIRECTS} times; not followed")
 
+    def _in_time(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
+        """Return one answer; one that was ended for taking too long says so, however it looked."""
+        until = time.monotonic() + self.patience.deadline_s
+        try:
+            answer = self._once(address, data, headers, most_bytes)
+        except _Transient as fault:
+            if time.monotonic() < until or fault.wait_s is not None:
+                raise
+            raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s") from fault
+        if time.monotonic() > until:
+            raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s")
+        return answer
+
     def _once(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
         if urlsplit(address).scheme not in ("http", "https"):
             raise Unreachable(address, "not an http or https address")
         public_only = origin(address) not in self.named
         if public_only and urlsplit(address).scheme != "https":
             raise Unreachable(address, "not https, and not a place you named; refused")
-        until = time.monotonic() + self.patience.deadline_s
         sent = {"Accept-Encoding": "identity", **headers, "User-Agent": f"rail-watch/{__version__}"}
         try:
-            ask = self._by_proxy if _proxied(address) else self._straight
-            answer = ask(address, data, sent, most_bytes)
-            if time.monotonic() > until:
-                raise TimeoutError
-            return answer
+            if _proxied(address):
+                return self._by_proxy(address, data, sent, most_bytes)
+            return self._straight(address, data, sent, most_bytes)
         except PermissionError as fault:
             raise Unreachable(address, PRIVATE) from fault
         except (urllib.error.URLError, ConnectionRefusedError, socket.gaierror, ssl.SSLError) as fault:
@@ -207,8 +217,6 @@ class Web:
                 raise Unreachable(address, PRIVATE) from fault
             raise _Transient(f"no connection ({_why(reason if isinstance(reason, Exception) else fault)})") from fault
         except (OSError, http.client.HTTPException) as fault:
-            if time.monotonic() > until:
-                raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s") from fault
             raise _Transient(f"the answer broke off ({_why(fault)})") from fault
 
     def _straight(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
