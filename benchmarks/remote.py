@@ -3,8 +3,9 @@
     python benchmarks/remote.py [WINDOWS] [LATENCY_MS]
 
 Each window is from a file of its own, as scenes are, opened, read and closed; over HTTP through the door that `detect`
-uses (our client's look at the first 64 KB, then one range with the blocks). With a latency the server waits so long
-before each answer: the time is then requests x latency / in flight, which is printed beside it.
+uses: our client's look at the first 64 KB, kept for the next window of the same file, then one range with the blocks.
+With a latency the server waits so long before each answer: the time is then requests x latency / in flight, which is
+printed beside it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ class Ranges(asyncio.Protocol):
         span = re.search(rb"\r\nrange: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
         first, last = (int(span[1]), min(int(span[2]), len(data) - 1)) if span else (0, len(data) - 1)
         status = b"206 Partial Content" if span else b"200 OK"
-        lines = [b"HTTP/1.1 " + status, b"Accept-Ranges: bytes", b"Content-Length: %d" % (last - first + 1)]
+        lines = [
+            b"HTTP/1.1 " + status,
+            b"Accept-Ranges: bytes",
+            b'ETag: "1"',
+            b"Content-Length: %d" % (last - first + 1),
+        ]
         lines += [b"Content-Range: bytes %d-%d/%d" % (first, last, len(data))] if span else []
         body = b"" if method == b"HEAD" else data[first : last + 1]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
@@ -113,9 +119,9 @@ def main() -> None:
     latency_ms = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     from rasterio.windows import Window
 
-    from rail_watch.imagery.safe_open import safe_open
+    from rail_watch.imagery.safe_open import safe_open, safe_open_remote
     from rail_watch.providers.http import Web
-    from rail_watch.providers.pieces import fetch, spans_of, stood_in
+    from rail_watch.providers.pieces import WebFile, spans_of
     from rail_watch.providers.remote import WebDoor
 
     with tempfile.TemporaryDirectory() as name:
@@ -136,13 +142,10 @@ def main() -> None:
 
             def remote(index: int) -> bytes:
                 file = door.file(f"{address}/{index % FILES}.tif")
-                assert file.pieces is not None
-                with stood_in(file.pieces) as path:
-                    with safe_open(path) as dataset:
-                        spans = spans_of(file.pieces, dataset, window(index), [1])
-                    fetch(file.pieces, path, spans)
-                    with safe_open(path) as dataset:
-                        return dataset.read(1, window=window(index)).tobytes()
+                assert isinstance(file, WebFile) and file.held is not None
+                with file.held.told(), safe_open_remote(file) as dataset:
+                    file.held.fetch(spans_of(file.held.pieces, dataset, window(index), [1]))
+                    return dataset.read(1, window=window(index)).tobytes()
 
             def timed(read) -> Timed:  # type: ignore[no-untyped-def]
                 start, work = time.perf_counter(), time.process_time()

@@ -22,6 +22,13 @@ FOLDER, LOG = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 LOCK = threading.Lock()
 SEEN: Counter[str] = Counter()
 RUNNING = {"now": 0, "most": 0}
+STORE_FAULTS = {
+    "expired": (400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
+    "terse": (403, b'<?xml version="1.0"?><Error><Code>InvalidAccessKeyId</Code></Error>'),
+    "bare": (403, b""),
+    "painted": (403, b"<Error><Code>X</Code><Message>\x1b[31mno\xe2\x80\xae key</Message></Error>"),
+}
+"""An object store's refusals that moto does not give."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(refusal[0], b"refused", refusal[1])
         if mode == "away":
             return self._send(302, b"", {"Location": parse_qs(urlsplit(self.path).query)["to"][0]})
+        if mode == "turns" and count > 1:
+            return self._send(302, b"", {"Location": f"http://127.0.0.1:{parts[1]}/latest/meta-data"})
         if mode == "late":
             time.sleep(0.05)
         path = (FOLDER / "/".join(inner)).resolve()
@@ -89,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
             status, headers["Content-Range"] = 206, f"bytes {start}-{end}/{len(data)}"
             data = data[start : end + 1]
+        if mode == "tagged":
+            tag = FOLDER / "tag"
+            headers["ETag"] = f'"{tag.read_text() if tag.exists() else "first"}"'
         if mode == "slow":
             return self._drip(data)
         if mode == "endless":
@@ -121,6 +133,8 @@ class Handler(BaseHTTPRequestHandler):
         signature = self.headers.get("Authorization", "")
         if not signature.startswith("AWS4-HMAC-SHA256 Credential=planted-id/"):
             return self._send(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+        if parts[1] in STORE_FAULTS:
+            return self._send(*STORE_FAULTS[parts[1]])
         path = FOLDER / "/".join(parts[1:])
         if not path.is_file():
             return self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -217,7 +231,8 @@ def _page(here: str, mode: str, page: int, asked: dict[str, Any]) -> dict[str, A
     shown = items[:size] if mode == "endless" else items[page * size : (page + 1) * size]
     for item in shown:
         for asset in item["assets"].values():
-            asset["href"] = f"{here}/{files}/{item['id']}/{asset['href'].removeprefix('./')}"
+            if not asset["href"].startswith("s3://"):
+                asset["href"] = f"{here}/{files}/{item['id']}/{asset['href'].removeprefix('./')}"
     links = []
     follows = {"loop": 1, "endless": page + 1}.get(mode, page + 1 if (page + 1) * size < len(items) else None)
     if mode == "elsewhere":

@@ -34,7 +34,7 @@ def _pgstac(words: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -53,7 +53,7 @@ def stac_server(
     _pgstac(f"migrate --dsn={dsn}")
     _load(dsn, "collections", collections, folder)
     _load(dsn, "items", items, folder)
-    port = _free_port()
+    port = free_port()
     # The socket's folder goes in where a host name would: percent signs for its slashes.
     place = {"PGHOST": quote(str(database.folder), safe=""), "PGPORT": "5432", "PGDATABASE": "stac"}
     own = {**place, "PGUSER": "postgres", "PGPASSWORD": "none", "DB_MIN_CONN_SIZE": "1", "DB_MAX_CONN_SIZE": "2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -148,3 +149,52 @@ def test_overpasses_follow_from_the_repeat_cycle() -> None:
         (31, "sentinel-2a", "orbit 3"),
     ]
     assert all(now < one.when <= now + timedelta(days=16) for one in found)
+
+
+def test_overpasses_follow_from_real_items_of_every_satellite(shared_data: Path) -> None:
+    """Earth Search, the default, says the orbit of Sentinel-2 only in the name of the product."""
+    from rail_watch.imagery.stac_item import Place, scene_ref
+
+    def refs(name: str, family: str) -> list[SceneRef]:
+        items = json.loads((shared_data / "stac_real" / name).read_text())["features"]
+        place = Place(Path(), Path(), address="https://example.com/")
+        chosen = [item for item in items if family in item["collection"]]
+        return [scene_ref(item, place, collection={}) for item in chosen]
+
+    for name, family, track in (
+        ("earthsearch_v1_search_page1.json", "sentinel-2-c1-l2a", "orbit 95"),
+        ("earthsearch_v1_search_page1.json", "sentinel-1", "orbit 56"),
+        ("planetary_computer_landsat_search_first12.json", "landsat-8", "path 197"),
+        ("planetary_computer_s2_search_33items.json", "sentinel-2", "orbit 116"),
+    ):
+        scenes = refs(name, family)
+        tracks = {one.track for one in coming(scenes, now=max(ref.when for ref in scenes), days=16)}
+        assert track in tracks, (name, family, tracks)
+
+
+def test_a_provider_by_name_is_asked_for_every_satellite_s_next_overpass(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rail_watch.providers import stac_provider
+    from rail_watch.providers.http import Web, origin
+
+    shipped = stac_provider.EARTH_SEARCH
+    assert isinstance(shipped, stac_provider.StacApi)
+    monkeypatch.setattr(stac_provider, "EARTH_SEARCH", replace(shipped, api=server.at("api/plain")))
+    monkeypatch.setattr("rail_watch.providers.source.Web", lambda: Web(frozenset({origin(server.address)})))
+    whole = (server.folder / "items.json").read_text()
+    document = json.loads(whole)
+    kinds = [("sentinel-2-c1-l2a", "sentinel-2a", {"s2:product_uri": "S2A_MSIL2A_20231001T022000_N0509_R003_T52TEN_x"})]
+    kinds += [("sentinel-1-grd", "sentinel-1a", {"sat:relative_orbit": 61})]
+    kinds += [("landsat-c2-l2", "landsat-8", {"landsat:wrs_path": "114"})]
+    for item, (collection, platform, more) in zip(document["features"], kinds, strict=False):
+        item["collection"] = collection
+        item["properties"] |= {"platform": platform, **more}
+    try:
+        (server.folder / "items.json").write_text(json.dumps(document))
+        asked = ["search", "--aoi", str(write_aoi(tmp_path / "small.geojson")), "--datetime", "2023-10", "--no-clear"]
+        assert run([*asked, "--next", "--format", "json"]) == 0
+    finally:
+        (server.folder / "items.json").write_text(whole)
+    tracks = {one["track"] for one in json.loads(capsys.readouterr().out)["next"]}
+    assert tracks == {"orbit 3", "orbit 61", "path 114"}

@@ -123,8 +123,11 @@ def test_a_real_view_and_sun_are_read(shared_data: Path) -> None:
     (ref,) = refs(shared_data / "stac_real" / "cdse_stac110_S2C_N0511_item.json")
     assert (ref.platform, ref.constellation, ref.gsd_m) == ("sentinel-2c", "sentinel-2", 10)
     assert ref.sun_elevation_deg == pytest.approx(44.217, abs=1e-3)
+    assert ref.off_nadir_deg == 3.04, "from the angle at the ground, 3.38"
     older = refs(shared_data / "stac_real" / "pc_S2B_2019_item.json")[0]
-    assert older.sun_elevation_deg == pytest.approx(52.087, abs=1e-3)
+    assert older.sun_elevation_deg == pytest.approx(52.087, abs=1e-3) and older.off_nadir_deg is None
+    newest = refs(shared_data / "stac_real" / EARTH_SEARCH, collection="sentinel-2-c1-l2a")[0]
+    assert newest.off_nadir_deg == 6.83
 
 
 def test_an_order_of_another_service_is_refused_in_words(shared_data: Path) -> None:

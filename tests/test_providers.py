@@ -425,6 +425,8 @@ def test_a_window_is_fetched_once_and_a_damaged_one_again(server: Server, site: 
     same([first], [_scene(ref, site)])
     assert len(server.requests("plain/store")) == asked and chips.size()[0] == 2
     for path in tmp_path.glob("chips/*/*.tif"):
+        assert path.read_bytes()[4:8] == b"\x08\0\0\0", "its directory stands first, as in a COG"
+    for path in tmp_path.glob("chips/*/*.tif"):
         data = bytearray(path.read_bytes())
         data[-10] ^= 0xFF
         path.write_bytes(data)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rail_watch.providers.survey import Look, Overpass
 
 PARTLY = 3
+SATELLITES = ("sentinel-2", "sentinel-1", "landsat")
 HEAD = ("time (UTC)", "sensor", "GSD m", "covered", "clear", "off-nadir", "sun", "scene")
 
 
@@ -99,7 +100,7 @@ def _found(site: Site, source: Source, options: dict[str, Any], now: datetime) -
 
     from rail_watch.imagery import parse_interval
     from rail_watch.imagery.interval import within
-    from rail_watch.providers import find
+    from rail_watch.providers import find, known_names
     from rail_watch.providers.survey import coming
 
     month = (now - timedelta(days=30), now)
@@ -107,12 +108,13 @@ def _found(site: Site, source: Source, options: dict[str, Any], now: datetime) -
     found = find(site, when, source=source, sensor=options["sensor"], around=timedelta(0))
     passes = None
     if options["upcoming"]:
-        recent = (
-            found
-            if options["interval"] is None
-            else find(site, month, source=source, sensor=options["sensor"], around=timedelta(0))
-        )
-        passes = coming(recent.scenes, now=now)
+        # A provider by name is asked for each family: what it is not asked for, it leaves out.
+        one = options["sensor"] is not None or source.where not in known_names()
+        words = [options["sensor"]] if one else SATELLITES
+        recent = [find(site, month, source=source, sensor=word, around=timedelta(0)) for word in words]
+        passes = coming([ref for part in recent for ref in part.scenes], now=now)
+        faults = dict.fromkeys([*found.faults, *(line for part in recent for line in part.faults)])
+        found = replace(found, faults=tuple(faults))
     return replace(found, scenes=tuple(ref for ref in found.scenes if within(ref.when, when))), passes
 
 

@@ -6,7 +6,7 @@ Layout: ISO/IEC 15444-1, annex I (boxes) and A.5.1 (the SIZ marker).
 from __future__ import annotations
 
 import struct
-from pathlib import Path
+from typing import BinaryIO
 
 from rail_watch.errors import BadRaster
 
@@ -14,7 +14,7 @@ MAGIC = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 MAX_BOXES = 1000
 
 
-def tile_values(path: Path) -> int:
+def tile_values(stream: BinaryIO) -> int:
     """Return how many values (pixels times components) the largest tile of a file holds.
 
     Raises
@@ -22,22 +22,21 @@ def tile_values(path: Path) -> int:
     BadRaster
         One line without the file's name: it has no codestream, or is cut off.
     """
-    with path.open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            raise BadRaster("not a JPEG 2000 file; fetch it again")
-        for _ in range(MAX_BOXES):
-            start = stream.tell()
-            head = stream.read(8)
-            if len(head) < 8:
-                break
-            length, kind = struct.unpack(">I4s", head)
-            if length == 1:
-                length = int.from_bytes(stream.read(8), "big")
-            if kind == b"jp2c":
-                return _siz(stream.read(42))
-            if length < 8:
-                break
-            stream.seek(start + length)
+    if stream.read(len(MAGIC)) != MAGIC:
+        raise BadRaster("not a JPEG 2000 file; fetch it again")
+    for _ in range(MAX_BOXES):
+        start = stream.tell()
+        head = stream.read(8)
+        if len(head) < 8:
+            break
+        length, kind = struct.unpack(">I4s", head)
+        if length == 1:
+            length = int.from_bytes(stream.read(8), "big")
+        if kind == b"jp2c":
+            return _siz(stream.read(42))
+        if length < 8:
+            break
+        stream.seek(start + length)
     raise BadRaster("holds no JPEG 2000 image; fetch it again")
 
 

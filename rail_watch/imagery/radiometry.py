@@ -55,7 +55,11 @@ def number(value: object) -> float | None:
     """Return a finite number, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except OverflowError:  # JSON knows whole numbers of any length
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _nodata(value: object) -> float | None:

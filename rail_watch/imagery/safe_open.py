@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import rasterio
@@ -65,7 +66,8 @@ def _local_file(path: Path) -> tuple[Path, str]:
     if str(resolved).startswith("/vsi"):
         raise BadRaster(f"{path}: not a path of a local file")
     if magic == jp2_header.MAGIC:
-        _check_tiles(resolved, path)
+        with resolved.open("rb") as stream:
+            _check_tiles(stream, path)
         return resolved, "JP2OpenJPEG"
     if magic[:4] in NITF_MAGIC:
         return resolved, "NITF"
@@ -74,9 +76,9 @@ def _local_file(path: Path) -> tuple[Path, str]:
     return resolved, "GTiff"
 
 
-def _check_tiles(resolved: Path, path: Path) -> None:
+def _check_tiles(stream: BinaryIO, path: Path | str) -> None:
     """Refuse JPEG 2000 in one huge tile; GDAL shows blocks smaller than what must be decoded for one."""
-    size = 4 * jp2_header.tile_values(resolved)
+    size = 4 * jp2_header.tile_values(stream)
     if size > MAX_BLOCK_BYTES:
         raise BadRaster(f"{path}: its tiles decode to {size / 1e6:.0f} MB each; convert it to tiled GeoTIFF first")
 
@@ -85,12 +87,18 @@ def _cause(fault: BaseException) -> str:
     """Return one short line of the innermost reason GDAL gives."""
     while fault.__cause__ is not None:
         fault = fault.__cause__
-    plain = re.sub(r"\?[^\s'\"]+", "", " ".join(str(fault).split()))  # signatures stand in queries
+    line = " ".join(str(fault).split())
+    line = "".join(letter for letter in line if letter.isprintable())  # a server's own words may be among them
+    plain = re.sub(r"\?[^\s'\"]+", "", line)  # signatures stand in queries
     return plain[:160] or type(fault).__name__
 
 
+def _unreadable(cause: str) -> str:
+    return f"cannot be read ({cause}); fetch it again or leave it out"
+
+
 @contextmanager
-def _named(path: Path | str) -> Generator[None]:
+def _named(path: Path | str, says: Callable[[str], str] = _unreadable) -> Generator[None]:
     """Turn whatever GDAL or a codec raises into `BadRaster` naming the file."""
     try:
         yield
@@ -99,7 +107,7 @@ def _named(path: Path | str) -> Generator[None]:
             raise
         raise BadRaster(f"{path}: {fault}") from fault
     except Exception as fault:
-        raise BadRaster(f"{path}: cannot be read ({_cause(fault)}); fetch it again or leave it out") from fault
+        raise BadRaster(f"{path}: {says(_cause(fault))}") from fault
 
 
 def _block_bytes(dataset: DatasetReader) -> int:
@@ -195,10 +203,35 @@ class RemoteFile:
     """Its first bytes, fetched beforehand under the rules of our own client; empty for S3."""
     settings: Mapping[str, str | int] = field(default_factory=dict)
     """GDAL's, for reading over the network."""
+    opener: Callable[..., BinaryIO] | None = None
+    """Gives the file to read in place of GDAL's own; None where GDAL asks the server."""
+
+    def stream(self) -> BinaryIO:
+        """Return the file, or what is known of it: its first bytes."""
+        return io.BytesIO(self.head) if self.opener is None else self.opener()
+
+
+KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+STORE_MENDS = (
+    (r"not defined|not filled", f"put your keys into {KEYS}"),
+    (r"(?i)denied|access key|signature|token|expired|code: 40[013]", f"are the keys in {KEYS} right, and valid still?"),
+    (r"(?i)specified (key|bucket)|NoSuch|code: 404", "it is not there; search again or leave it out"),
+    (r"(?i)slow ?down|code: 5\d\d|CURL error", "try again later"),
+)
+"""What can be done about a fault that an object store tells, or GDAL on its way there."""
+
+
+def _from_store(cause: str) -> str:
+    """Say what went wrong at an object store. Some give a code only, of which GDAL leaves a scrap of XML."""
+    told = "refused by the object store, which gives no reason" if cause.startswith("<") else cause
+    asked = f"are the keys in {KEYS} right, and is it there?" if told != cause else "fetch it again or leave it out"
+    mend = next((mend for pattern, mend in STORE_MENDS if re.search(pattern, cause)), asked)
+    return f"cannot be read ({told}); {mend}"
 
 
 def _remote_driver(file: RemoteFile) -> str:
     if file.head[: len(jp2_header.MAGIC)] == jp2_header.MAGIC:
+        _check_tiles(file.stream(), file.shown)
         return "JP2OpenJPEG"
     if file.head[:4] in MAGIC:
         return "GTiff"
@@ -210,7 +243,7 @@ def _remote_driver(file: RemoteFile) -> str:
 def _remote_directories(file: RemoteFile) -> Iterable[Directory]:
     if not file.head:
         raise BadRaster(f"{file.shown}: has a mask inside whose size cannot be checked over S3; download it")
-    return directories_in(io.BytesIO(file.head))
+    return directories_in(file.stream())
 
 
 @contextmanager
@@ -225,13 +258,15 @@ def safe_open_remote(file: RemoteFile) -> Generator[DatasetReader]:
     BadRaster
         One line naming the address, for anything that goes wrong here or inside the block.
     """
-    with _named(file.shown), ExitStack() as stack:
+    with _named(file.shown, _from_store if file.vsi.startswith("/vsis3/") else _unreadable), ExitStack() as stack:
         own = {"CPL_VSIL_CURL_ALLOWED_FILENAME": file.vsi, "CPL_VSIL_CURL_NON_CACHED": file.vsi}
         settings = {**ENVIRONMENT, **file.settings, **own}
         stack.enter_context(rasterio.Env(session=DummySession(), **settings))
         # Not inside `without_warning`: that lets one thread through at a time, and here each waits for a server. What
         # has no place on earth, and so would warn, is refused below.
-        dataset = stack.enter_context(rasterio.open(file.vsi, driver=_remote_driver(file), sharing=False))
+        asked = {"driver": _remote_driver(file), "sharing": False}
+        place = file.vsi if file.opener is None else Path(file.vsi).name
+        dataset = stack.enter_context(rasterio.open(place, opener=file.opener, **asked))
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and dataset.driver == "GTiff"
         _check(dataset, file.shown, _remote_directories(file) if masked else ())
         yield dataset

@@ -7,14 +7,12 @@ Layout: TIFF 6.0 (Adobe, 1992) sections 2 and 15, and the BigTIFF design (libtif
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from rail_watch.errors import BadRaster
-
-T = TypeVar("T")
 
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 4096
@@ -72,46 +70,6 @@ def _values(stream: BinaryIO, layout: _Layout) -> tuple[dict[int, int], int]:
     return found, _take(stream, f"{o}Q" if layout.big else f"{o}I")[0]
 
 
-def _value_end(stream: BinaryIO, layout: _Layout) -> tuple[int, int]:
-    """Return the first byte behind a directory and all its values, and where the next directory is."""
-    o = layout.order
-    (count,) = _take(stream, f"{o}Q" if layout.big else f"{o}H")
-    if count > MAX_ENTRIES:
-        raise BadRaster(f"a directory of {count} tags; this is no honest TIFF")
-    room, end = 8 if layout.big else 4, 0
-    for _ in range(count):
-        _, kind, number = _take(stream, f"{o}HHQ" if layout.big else f"{o}HHI")
-        (place,) = _take(stream, f"{o}Q" if layout.big else f"{o}I")
-        size = _SIZES.get(kind, 8) * number
-        end = max(end, place + size if size > room else 0)
-    (following,) = _take(stream, f"{o}Q" if layout.big else f"{o}I")
-    return max(end, stream.tell()), following
-
-
-def reach(stream: BinaryIO) -> int:
-    """Return how many of a TIFF's first bytes hold its directories and all their values.
-
-    Raises
-    ------
-    BadRaster
-        One line without the file's name: cut off (so more are needed), endless, or no honest TIFF.
-    """
-    return max(_each(stream, _value_end), default=0)
-
-
-def _each(stream: BinaryIO, read: Callable[[BinaryIO, _Layout], tuple[T, int]]) -> Iterator[T]:
-    """Give what `read` makes of each directory in order; it also returns where the next one is."""
-    layout, offset = _start(stream)
-    seen: set[int] = set()
-    while offset:
-        if offset in seen or len(seen) >= MAX_DIRECTORIES:
-            raise BadRaster("its directories have no end; rewrite it")
-        seen.add(offset)
-        stream.seek(offset)
-        found, offset = read(stream, layout)
-        yield found
-
-
 def _directory(tags: dict[int, int]) -> Directory:
     rows, cols = tags.get(_LENGTH, 0), tags.get(_WIDTH, 0)
     block = (
@@ -136,4 +94,12 @@ def directories_in(stream: BinaryIO) -> Iterator[Directory]:
     BadRaster
         One line without the file's name: cut off, endless, or no honest TIFF.
     """
-    yield from map(_directory, _each(stream, _values))
+    layout, offset = _start(stream)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or len(seen) >= MAX_DIRECTORIES:
+            raise BadRaster("its directories have no end; rewrite it")
+        seen.add(offset)
+        stream.seek(offset)
+        tags, offset = _values(stream, layout)
+        yield _directory(tags)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from rail_watch.aoi.site import Site
-from rail_watch.imagery.hrefs import shown
 from rail_watch.imagery.scene import Asset
 
 DEFAULT_LIMIT_BYTES = 5_000_000_000
@@ -25,9 +26,23 @@ DRAFT_S = 3600.0
 """A draft older than this is of a process that was killed."""
 
 
+SIGNATURE = re.compile(
+    r"x-(amz|goog|ms)-.*|awsaccesskeyid|key-pair-id|policy|expires|sig|signature|token|s[eprtv]|sk(oid|tid|t|e|s|v)",
+    re.I,
+)
+"""Names in a query that sign an address for a while; others say which file it is."""
+
+
+def lasting(href: str) -> list[object]:
+    """Return what stays of an address when it is signed anew."""
+    parts = urlsplit(href)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not SIGNATURE.fullmatch(pair[0])]
+    return [parts.scheme, parts.netloc.rpartition("@")[2].lower(), parts.path, query]
+
+
 def chip_key(item: str, asset: Asset, site: Site, margin_m: float) -> str:
-    """Return what a window is kept under: item, asset, address without signature, bands, and the ground it covers."""
-    what = [item, asset.key, shown(asset.href), [band.index for band in asset.bands], asset.quality]
+    """Return what a window is kept under: item, asset, address less signature, checksum, bands, and its ground."""
+    what = [item, asset.key, lasting(asset.href), asset.checksum, [band.index for band in asset.bands], asset.quality]
     ground = [site.polygon.wkb_hex, round(margin_m, 3)]
     return hashlib.sha256(json.dumps([what, ground]).encode()).hexdigest()
 
@@ -56,14 +71,15 @@ class Chips:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except (OSError, ValueError):
             return None
-        if stated.strip() != found:
-            self._drop(path)
-            return None
-        os.utime(path)
-        return path
+        with suppress(OSError):  # a store that may only be read serves too
+            if stated.strip() != found:
+                self._drop(path)
+            else:
+                os.utime(path)
+        return path if stated.strip() == found else None
 
     def put(self, key: str, make: Callable[[Path], Path]) -> Path:
-        """Keep what `make` writes at the path it is given."""
+        """Keep what `make` writes at the path it is given; raise `OSError` where the store cannot be written."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path)
@@ -76,9 +92,13 @@ class Chips:
         return path
 
     def keep_items(self, source: str, items: list[dict[str, object]]) -> None:
-        """Remember what a source said of scenes, for a run without the network."""
+        """Remember what a source said of scenes, for a run without the network; as far as the store can be written."""
         folder = self.folder / "items" / item_key(source)
-        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._keep_each(folder, items)
+
+    def _keep_each(self, folder: Path, items: list[dict[str, object]]) -> None:
         for item in items:
             text = json.dumps(item, sort_keys=True)
             name = hashlib.sha256(json.dumps([item.get("collection"), item.get("id")]).encode()).hexdigest()[:32]
@@ -99,11 +119,17 @@ class Chips:
         return found
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in sorted((self.folder / "chips").glob("*/*.tif")):
+        for path in sorted(self._own("chips", "*.tif")):
             try:
                 yield path, path.stat()
             except OSError:
                 continue
+
+    def _own(self, kind: str, pattern: str) -> Iterator[Path]:
+        """Give the store's files of a kind; a link in it may lead to imagery that is not ours to remove."""
+        for folder in (self.folder / kind).glob("*"):
+            if not folder.is_symlink():
+                yield from folder.glob(pattern)
 
     def size(self) -> tuple[int, int]:
         """Return (windows, bytes)."""
@@ -115,7 +141,7 @@ class Chips:
         gone = self.size()
         for path, _ in self._files():
             self._drop(path)
-        for path in (self.folder / "items").glob("*/*.json"):
+        for path in self._own("items", "*.json"):
             path.unlink(missing_ok=True)
         self._sweep()
         return gone
@@ -123,7 +149,7 @@ class Chips:
     def _sweep(self) -> None:
         """Remove drafts that nobody writes any more."""
         now = time.time()
-        for path in [*(self.folder / "chips").glob("*/.*"), *(self.folder / "items").glob("*/.*")]:
+        for path in [*self._own("chips", ".*"), *self._own("items", ".*")]:
             with suppress(OSError):
                 if now - path.stat().st_mtime > DRAFT_S:
                     path.unlink()

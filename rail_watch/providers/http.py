@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import time
@@ -28,7 +29,7 @@ from rail_watch import __version__
 from rail_watch.aoi.json_file import parse_json
 from rail_watch.errors import BadCatalogue
 from rail_watch.imagery.hrefs import shown
-from rail_watch.providers.connection import Lease, guarded
+from rail_watch.providers.connection import Lease, guarded, refuse_private_literal
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -102,23 +103,23 @@ class _Quiet(urllib.request.HTTPRedirectHandler):
 
 
 class _Http(urllib.request.HTTPHandler):
-    def __init__(self, public_only: bool) -> None:
+    def __init__(self, public_only: bool, deadline_s: float) -> None:
         super().__init__()
-        self.public_only = public_only
+        self.public_only, self.deadline_s = public_only, deadline_s
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         guard = self.public_only and not request.has_proxy()
-        return self.do_open(guarded(http.client.HTTPConnection, guard), request)
+        return self.do_open(guarded(http.client.HTTPConnection, guard, self.deadline_s), request)
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, public_only: bool) -> None:
+    def __init__(self, public_only: bool, deadline_s: float) -> None:
         super().__init__()
-        self.public_only = public_only
+        self.public_only, self.deadline_s = public_only, deadline_s
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         guard = self.public_only and not getattr(request, "_tunnel_host", None)
-        kind = guarded(http.client.HTTPSConnection, guard)
+        kind = guarded(http.client.HTTPSConnection, guard, self.deadline_s)
         return self.do_open(kind, request, context=self._context)  # type: ignore[attr-defined]
 
 
@@ -169,10 +170,10 @@ class Web:
         """Return the answer, redirects followed under the same rules; keys are not sent on to another place."""
         here, sent = address, dict(headers)
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._once(here, data, sent, most_bytes)
+            answer = self._in_time(here, data, sent, most_bytes)
             if answer.status not in REDIRECTS:
                 return answer
-            target = urljoin(here, answer.headers.get("location", ""))
+            target = _joined(here, answer.headers.get("location", ""))
             if urlsplit(target).scheme not in ("http", "https") or (
                 urlsplit(here).scheme == "https" and urlsplit(target).scheme != "https"
             ):
@@ -183,6 +184,19 @@ class Web:
                 data = None
             here = target
         raise Unreachable(address, f"redirects more than {MOST_REDIRECTS} times; not followed")
+
+    def _in_time(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
+        """Return one answer; one that was ended for taking too long says so, however it looked."""
+        until = time.monotonic() + self.patience.deadline_s
+        try:
+            answer = self._once(address, data, headers, most_bytes)
+        except _Transient as fault:
+            if time.monotonic() < until or fault.wait_s is not None:
+                raise
+            raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s") from fault
+        if time.monotonic() > until:
+            raise _Transient(f"was not done after {self.patience.deadline_s:.0f} s")
+        return answer
 
     def _once(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
         if urlsplit(address).scheme not in ("http", "https"):
@@ -207,7 +221,8 @@ class Web:
 
     def _straight(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
         """Ask on a connection of our own, one that stands where there is one."""
-        lease = Lease(urlsplit(address), origin(address) not in self.named, self.patience.timeout_s)
+        public_only = origin(address) not in self.named
+        lease = Lease(urlsplit(address), public_only, self.patience.timeout_s, self.patience.deadline_s)
         try:
             with lease.ask("GET" if data is None else "POST", data, headers) as response:
                 if not 200 <= response.status < 300:
@@ -222,10 +237,12 @@ class Web:
 
     def _by_proxy(self, address: str, data: bytes | None, headers: Mapping[str, str], most_bytes: int) -> Answer:
         """Ask through the proxy that the environment names, which does its own looking up."""
-        public_only = origin(address) not in self.named
+        public_only, until = origin(address) not in self.named, self.patience.deadline_s
+        if public_only:
+            refuse_private_literal(urlsplit(address).hostname or "")
         opener = urllib.request.OpenerDirector()
         for handler in (
-            *(urllib.request.ProxyHandler(), _Http(public_only), _Https(public_only)),
+            *(urllib.request.ProxyHandler(), _Http(public_only, until), _Https(public_only, until)),
             *(_Quiet(), urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler()),
         ):
             opener.add_handler(handler)
@@ -252,6 +269,16 @@ class Web:
             raise _Transient(f"sent {len(body)} of {stated} bytes")
         headers = {key.lower(): value for key, value in response.headers.items()}
         return Answer(response.status, headers, bytes(body), address)
+
+
+def _joined(here: str, location: str) -> str:
+    """Return where a redirect leads."""
+    try:
+        target = urljoin(here, location)
+        origin(target)
+    except (ValueError, BadCatalogue) as fault:
+        raise Unreachable(here, "redirects to what is no address") from fault
+    return target
 
 
 def _too_long(response: Any, most_bytes: int) -> str:
@@ -283,7 +310,7 @@ def _refused(address: str, status: int, given: Message) -> Answer:
 
 def _retry_after(text: str) -> float | None:
     """Return the seconds that Retry-After asks for: a number, or a date."""
-    if text.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", text):
         return float(text)
     try:
         return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)

@@ -20,7 +20,7 @@ from rail_watch.imagery.interval import parse_time
 from rail_watch.imagery.radiometry import number
 from rail_watch.imagery.safe_open import RemoteFile
 from rail_watch.imagery.scene import Asset, Band, SceneRef
-from rail_watch.imagery.stac_item import members, text, texts
+from rail_watch.imagery.stac_item import footprint_of, members, text, texts
 from rail_watch.providers.http import Web, key_of, origin
 from rail_watch.providers.query import Item, Query, Tools
 from rail_watch.providers.remote import Remote, WebDoor
@@ -97,6 +97,7 @@ def scene_of(item: Item) -> SceneRef:
     mask = next((name for name in MASKS if name in may), None)
     assets = [Asset(key, f"{listing}#{key}", bands)]
     assets += [Asset(mask, f"{listing}#{mask}", quality="udm2")] if mask else []
+    view = number(properties.get("view_angle"))
     constellation = "skysat" if "sky" in str(properties.get("item_type", "")).lower() else "planetscope"
     return SceneRef(
         id=item_id,
@@ -104,11 +105,11 @@ def scene_of(item: Item) -> SceneRef:
         platform=text(properties.get("satellite_id")) or constellation,
         gsd_m=number(properties.get("pixel_resolution")) or number(properties.get("gsd")),
         assets=tuple(assets),
-        footprint=shapely.geometry.shape(item["geometry"]) if item.get("geometry") else None,
+        footprint=footprint_of(item),
         constellation=constellation,
         sun_azimuth_deg=number(properties.get("sun_azimuth")),
         sun_elevation_deg=number(properties.get("sun_elevation")),
-        off_nadir_deg=abs(number(properties.get("view_angle")) or 0.0),
+        off_nadir_deg=None if view is None else abs(view),
         view_azimuth_deg=number(properties.get("satellite_azimuth")),
         credit="Imagery © Planet Labs PBC",
         properties={"collection": str(properties.get("item_type", "")), **properties},
@@ -169,7 +170,7 @@ class Planet:
         for item in items:
             try:
                 ref = scene_of(item)
-            except (BadCatalogue, ValueError, TypeError, KeyError, shapely.errors.ShapelyError) as fault:
+            except BadCatalogue as fault:
                 faults.append(f"item {str(item.get('id'))[:60]!r}: {str(fault)[:200]}")
                 continue
             scenes.append(replace(ref, access=access))

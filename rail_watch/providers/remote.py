@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +18,7 @@ from rail_watch.imagery.scene import Asset, SceneRef, Unread
 from rail_watch.providers import windows
 from rail_watch.providers.chips import Chips, chip_key
 from rail_watch.providers.http import Web
-from rail_watch.providers.pieces import WebFile, pieces_of
-
-HEAD_BYTES = 65_536
-"""Fetched first by our own client: whether it may be fetched at all, what it is, and its directories."""
+from rail_watch.providers.pieces import HEAD_BYTES, Held, WebFile, head_of, pieces_of
 
 
 class Door(Protocol):
@@ -48,9 +45,13 @@ class WebDoor:
             return RemoteFile(vsi, shown(href), settings=windows.settings(self.s3))
         if parts.scheme not in ("http", "https"):
             raise BadRaster(f"{shown(href)}: {parts.scheme} addresses are not read; https or s3 are")
-        answer = self.web.get(href, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, most_bytes=4 * HEAD_BYTES)
+        answer = head_of(self.web, href, most_bytes=4 * HEAD_BYTES)
         vsi, head = f"/vsicurl/{answer.address}", answer.body[:HEAD_BYTES]
-        return WebFile(vsi, shown(href), head, windows.settings(), pieces_of(self.web, answer))
+        pieces = pieces_of(self.web, answer)
+        if pieces is None:
+            return WebFile(vsi, shown(href), head, windows.settings())
+        held = Held(pieces)
+        return WebFile(vsi, shown(href), head, {}, held.open, held)
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,14 @@ class Remote:
         if piece is None:
             return None
         tags = {"rail_watch_item": ref.id, "rail_watch_asset": asset.key, "rail_watch_href": shown(asset.href)}
-        if self.chips is None:
+        if self.chips is not None:
+            with suppress(OSError):  # a full disk under the store costs the store, not the scene
+                return self.chips.put(key, lambda place: windows.write(piece, place, tags=tags))
+        try:
             return windows.write(piece, path, tags=tags)
-        return self.chips.put(key, lambda place: windows.write(piece, place, tags=tags))
+        except OSError as fault:
+            where = path.parent.parent
+            raise BadRaster(f"{shown(asset.href)}: its window cannot be written to {where}; make room there") from fault
 
 
 def bands_of(asset: Asset) -> tuple[int, ...]:

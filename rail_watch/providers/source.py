@@ -133,7 +133,10 @@ def wide(when: Interval, around: timedelta = AROUND) -> Interval:
     first, last = when
     if first is None and last is None:
         raise BadCatalogue("a source on the network needs --datetime, such as 2022-10-01/2022-12-31")
-    return (None if first is None else first - around), (None if last is None else last + around)
+    try:
+        return (None if first is None else first - around), (None if last is None else last + around)
+    except OverflowError as fault:
+        raise BadCatalogue("--datetime reaches the end of the calendar; write .. for an open end") from fault
 
 
 def find(

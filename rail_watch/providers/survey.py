@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -76,7 +77,10 @@ def _track(ref: SceneRef) -> str | None:
     for key, word in (("sat:relative_orbit", "orbit"), ("landsat:wrs_path", "path")):
         if ref.properties.get(key) is not None:
             return f"{word} {ref.properties[key]}"
-    return None
+    # Earth Search gives no orbit of Sentinel-2 but in the product's own name.
+    names = (str(ref.properties.get("s2:product_uri", "")), ref.id)
+    found = next((match for name in names if (match := re.match(r"S2[A-D]_MSIL.*_R(\d{3})_", name))), None)
+    return f"orbit {int(found[1])}" if found else None
 
 
 def coming(scenes: Iterable[SceneRef], *, now: datetime, days: int = 16) -> list[Overpass]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from rail_watch.imagery.pixels import grid_of
 from rail_watch.imagery.quiet import without_warning
 from rail_watch.imagery.safe_open import RemoteFile, safe_open, safe_open_remote
 from rail_watch.imagery.window import clipped, offset_of, outline, window_of
-from rail_watch.providers.pieces import Pieces, WebFile, fetch, spans_of, stood_in
+from rail_watch.providers.pieces import WebFile, spans_of
 
 SPARE_PX = 16
 """Pixels brought around the window, so that a coarser or turned lattice can be laid onto a finer one."""
@@ -81,24 +82,14 @@ def cut(file: RemoteFile, site: Site, *, bands: tuple[int, ...], margin_m: float
     bands : numbers in the file, from 1, in the order they are kept; none for all.
     margin_m : around the site.
     """
-    if isinstance(file, WebFile) and file.pieces is not None:
-        return _by_pieces(file, file.pieces, site, bands, margin_m)
-    with safe_open_remote(file) as dataset:
+    held = file.held if isinstance(file, WebFile) else None
+    with nullcontext() if held is None else held.told(), safe_open_remote(file) as dataset:
         part = _part(dataset, site, margin_m)
-        return None if part is None else _cut(dataset, part, bands, file.shown)
-
-
-def _by_pieces(file: RemoteFile, pieces: Pieces, site: Site, bands: tuple[int, ...], margin_m: float) -> Cut | None:
-    """Read a window through our own client. Opened twice, lest a buffer still holds what was not there yet."""
-    with stood_in(pieces) as path:
-        with safe_open(path, name=file.shown) as dataset:
-            part = _part(dataset, site, margin_m)
-            if part is None:
-                return None
-            spans = spans_of(pieces, dataset, *_wanted(dataset, part, bands))
-        fetch(pieces, path, spans)
-        with safe_open(path, name=file.shown) as dataset:
-            return _cut(dataset, part, bands, file.shown)
+        if part is None:
+            return None
+        if held is not None and dataset.driver == "GTiff":
+            held.fetch(spans_of(held.pieces, dataset, *_wanted(dataset, part, bands)))
+        return _cut(dataset, part, bands, file.shown)
 
 
 def cut_local(path: Path, site: Site, *, bands: tuple[int, ...], margin_m: float) -> Cut | None:
@@ -175,13 +166,13 @@ def write(piece: Cut, path: Path, *, tags: Mapping[str, str]) -> Path:
     try:
         with without_warning(), rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(beside, "w", **profile) as dataset:
             dataset.colorinterp = piece.colours
-            dataset.write(piece.values)
             dataset.scales, dataset.offsets = piece.profile["scales"], piece.profile["offsets"]
             for index, text in enumerate(_list(piece.profile["descriptions"]), 1):
                 if text:
                     dataset.set_band_description(index, str(text)[:100])
             simulated = {key: value for key, value in piece.tags.items() if "SIMULATED" in f"{key} {value}".upper()}
             dataset.update_tags(**{**simulated, **tags})
+            dataset.write(piece.values)  # last, so that the directory with all this stands first, as in a COG
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
