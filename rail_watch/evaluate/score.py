@@ -79,6 +79,9 @@ class SceneScore:
     same: tuple[SameTrain, ...] = ()
     identities: Mapping[str, str] = field(default_factory=dict)
     """Observation to the true train it was matched to."""
+    shown: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Observation to the true trains it shows: half of each, or trains that half of it lies on. Several where trains
+    were taken for one."""
 
 
 def score(document: object, truth: Truth, site: Site, *, standards: Standards | None = None) -> tuple[SceneScore, ...]:
@@ -146,7 +149,20 @@ def _train_part(scene: TrueScene, answer: Answer, yard: Yard, rules: Standards) 
         count_covered=_covered([(t.railcars, c.railcars_95) for t, c in hits]),
         sightings=tuple(_sighting(truths[i], claims, answer, yard, rules) for i in _in_view(truths, rules)),
         identities={claims[j].id: truths[i][1].id for i, j in pairs.items() if truths[i][1].id},
+        shown={claim.id: _shown(claim, truths, yard, rules) for claim in claims},
     )
+
+
+def _shown(claim: Claim, truths: Sequence[tuple[str, TrueTrain]], yard: Yard, rules: Standards) -> frozenset[str]:
+    found = set()
+    for track, train in truths:
+        span = span_on(claim, track, yard, neighbour_accepted=rules.neighbour_accepted)
+        if span is None or not train.id:
+            continue
+        common = min(span[1], train.end_m) - max(span[0], train.start_m)
+        if common >= SHOWN * min(span[1] - span[0], train.length_m):
+            found.add(train.id)
+    return frozenset(found)
 
 
 def _in_view(truths: Sequence[tuple[str, TrueTrain]], rules: Standards) -> list[int]:
@@ -275,7 +291,8 @@ def _with_shifts(
 
 def _with_identities(scores: Sequence[SceneScore], pairs: Sequence[tuple[TrueScene, Answer]]) -> list[SceneScore]:
     """Judge "the same train as": needs what earlier scenes' observations truly were."""
-    known: dict[str, str] = {}
+    known: set[str] = set()
+    shown: dict[str, frozenset[str]] = {}
     out = []
     for own, (scene, answer) in zip(scores, pairs, strict=True):
         cars = {train.id: train.railcars or 0 for track in scene.tracks for train in track.trains}
@@ -285,9 +302,9 @@ def _with_identities(scores: Sequence[SceneScore], pairs: Sequence[tuple[TrueSce
             if identity is None or cars.get(identity, 0) < 8:
                 continue
             said = claim.same_as is not None
-            before = identity in known.values()
-            right = known.get(claim.same_as or "") == identity if said else before
+            right = bool(own.shown[claim.id] & shown.get(claim.same_as or "", frozenset())) if said else identity in known
             same.append(SameTrain(right, 1 - (claim.same_as_p or 0.0) if said else 0.0))
-        known.update(own.identities)
+        known.update(own.identities.values())
+        shown.update(own.shown)
         out.append(replace(own, same=tuple(same)))
     return out
