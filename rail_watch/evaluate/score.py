@@ -302,7 +302,9 @@ def _with_identities(scores: Sequence[SceneScore], pairs: Sequence[tuple[TrueSce
             if identity is None or cars.get(identity, 0) < 8:
                 continue
             said = claim.same_as is not None
-            right = bool(own.shown[claim.id] & shown.get(claim.same_as or "", frozenset())) if said else identity in known
+            right = (
+                bool(own.shown[claim.id] & shown.get(claim.same_as or "", frozenset())) if said else identity in known
+            )
             same.append(SameTrain(right, 1 - (claim.same_as_p or 0.0) if said else 0.0))
         known.update(own.identities.values())
         shown.update(own.shown)

@@ -177,7 +177,7 @@ def alikeness(a: Signature, b: Signature) -> float:
         return float("-inf")
     x, y = a.profile, b.profile
     n, m = x.shape[1], y.shape[1]
-    least = min(max(round(LEAST_M / STEP_M), int(np.ceil(SHARE * min(n, m)))), min(n, m))
+    least = min(max(round(LEAST_M / STEP_M), int(np.ceil(SHARE * min(n, m)))), n, m)
     lags = np.arange(least - m, n - least + 1)
     best = float(max(_scores(x, y, lags).max(), _scores(x, y[:, ::-1], lags).max()))
     # The more places there are to lay one on the other, the likelier a good one by chance.
