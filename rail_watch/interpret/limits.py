@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from rail_watch.interpret.describe import describe, ground_of, unrest
 from rail_watch.interpret.evidence import first_shade
 from rail_watch.interpret.looks import Looks
 from rail_watch.interpret.network import apply_network, load_network, network_class, weights_for
-from rail_watch.interpret.segments import segments, shortest_train_m, window_statistic
+from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.shadows import HALF_WIDTH_M, LONGEST_SHADOW_M, Sun, coverage
 from rail_watch.interpret.sizes import load_size_errors
 from rail_watch.interpret.strips import MIDDLE_GSD_M
@@ -28,15 +27,11 @@ SHORTEST, LONGEST = 0.4, 12.0
 SURE = 0.9
 """The limit is the length found with this probability."""
 PITCH_M = 14.0
-HEIGHTS_M, OF_HEIGHT = (1.4, 3.3, 4.5), (0.12, 0.4, 0.48)
-"""Flats, open cars, and boxcars and tanks; and how often they stand in a train."""
-DARKER, BRIGHTNESS, HUE = -0.4, 0.75, 0.27
+HEIGHTS_M = (1.3, 4.7)
+"""From an empty flat to a boxcar."""
+DARKER, BRIGHTNESS, HUE = -0.35, 0.6, 0.2
 """Middle and spread of the logarithm of a railcar's light against the ground's, all bands together, and the spread of
 each band for itself: on real imagery wagons are darker than ballast more often than brighter."""
-ALIKE = 0.5
-"""Share of railcars that are like the one before."""
-SHOWN = 0.5
-"""A train counts as found when half of it is said, as `rail-watch evaluate` counts."""
 
 
 def detection_limits(
@@ -51,6 +46,7 @@ def detection_limits(
     """
     limits = np.full((len(yard.strips), yard.times), np.nan)
     restless: dict[int, Array] = {}
+    factor = float(load_size_errors(network_class(yard.gsd_m)).limit_factor)
     for t, model in enumerate(models):
         tracks = np.flatnonzero(np.isfinite(looks.p_value[:, t])).tolist()
         if model is None or not tracks:
@@ -64,7 +60,7 @@ def detection_limits(
         lengths, statistics = _insertions(yard, model, (k, t), free[k], restless[k])
         for j in tracks:
             needed = looks.threshold(j, t, false_alarm_rate)
-            limit = _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
+            limit = factor * _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
             limits[j, t] = limit if limit <= yard.strips[j].line.length else np.nan
     return limits
 
@@ -94,8 +90,8 @@ def _insertions(
     share = ndimage.gaussian_filter1d(occupied.astype(np.float64), width)
     colours = ndimage.gaussian_filter1d(colours * occupied, width, axis=1) / np.maximum(share, 1e-3)
     footprint = coverage(strip.across_m, -HALF_WIDTH_M, HALF_WIDTH_M, blur_m=blur) * share[:, None]
-    kinds = np.stack([_shade(strip.across_m, sun, height, blur_m=blur) for height in HEIGHTS_M])
-    shade = kinds[np.concatenate([_kinds(len(i), strip.step_m, rng) for i in index])] * share[:, None]
+    bands = [_shade(strip.across_m, sun, float(rng.uniform(*HEIGHTS_M)), blur_m=blur) for _ in index]
+    shade = np.repeat(np.stack(bands), [len(i) for i in index], axis=0) * share[:, None]
     dark = model.dark[:, None, None]
     keep = first_shade(yard.bands)[:, None, None]
     pixels = dark + (pixels - dark) * (1 - shade * (1 - footprint) * (1 - keep))
@@ -109,36 +105,9 @@ def _insertions(
     statistics = []
     for part in (slice(a, b) for a, b in zip(ends - [len(i) for i in index], ends, strict=True)):
         odds = apply_network(network, section[None, part])[0, :, said]
-        statistics.append(_statistic(odds, occupied[part], strip.step_m, gsd_m=yard.gsd_m))
+        seen = np.ones(len(odds), dtype=bool)
+        statistics.append(window_statistic(odds, seen, strip.step_m, gsd_m=yard.gsd_m))
     return lengths, np.array(statistics)
-
-
-def _statistic(odds: Array, train: NDArray[np.bool_], step_m: float, *, gsd_m: float) -> float:
-    """What a stretch with a train shows; -inf where what would be said there is not the train."""
-    seen = np.ones(len(odds), dtype=bool)
-    said = np.zeros(len(odds), dtype=bool)
-    for first, last in segments(odds, seen, step_m, gsd_m=gsd_m):
-        said[first:last] = True
-    if not said.any():
-        # As `trains_of` does: where no stretch passes, the strongest window is the train.
-        width = min(max(round(shortest_train_m(gsd_m) / step_m), 1), len(odds))
-        start = int(np.argmax(np.convolve(odds, np.ones(width), mode="valid")))
-        said[start : start + width] = True
-    if (said & train).sum() < SHOWN * train.sum():
-        return float("-inf")
-    return window_statistic(odds, seen, step_m, gsd_m=gsd_m)
-
-
-def _kinds(count: int, step_m: float, rng: np.random.Generator) -> NDArray[np.int_]:
-    """(count,) which of `HEIGHTS_M` each step of a train of cars has."""
-    car = max(round(PITCH_M / step_m), 1)
-    return np.repeat(_like_before(rng.choice(len(HEIGHTS_M), -(-count // car), p=OF_HEIGHT), rng), car)[:count]
-
-
-def _like_before(cars: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """(..., cars) the same with some cars made like the one before."""
-    new = np.append(True, rng.random(cars.shape[-1] - 1) >= ALIKE)
-    return np.asarray(cars[..., np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))])
 
 
 def _colours(model: SceneModel, count: int, step_m: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -146,7 +115,7 @@ def _colours(model: SceneModel, count: int, step_m: float, rng: np.random.Genera
     car = max(round(PITCH_M / step_m), 1)
     cars = -(-count // car)
     logs = rng.normal(DARKER, BRIGHTNESS, (1, cars)) + rng.normal(0, HUE, (len(model.level), cars))
-    values = model.dark[:, None] + model.level[:, None] * np.exp(_like_before(logs, rng))
+    values = model.dark[:, None] + model.level[:, None] * np.exp(logs)
     return np.asarray(np.repeat(values, car, axis=1)[:, :count])
 
 
