@@ -1,9 +1,10 @@
 """Stated detection limits against what is found: lone trains of lengths about the limit, in drawn series.
 
-`tests/other_renderer` draws yards in which each track is empty or holds one train, none beside another, whose length is drawn evenly in its
-logarithm from 0.3 to 5 times the shortest train looked for (railcars shortened or lengthened to fit). So the figure
-rests on trains near the limit, and on none that is hidden, joined with another or taken for one on the next track:
-length over stated limit at which nine of ten are shown. Seeds 0-99 are for tuning, 100 and up for reporting.
+`tests/other_renderer` draws yards in which each track is empty or holds one train, none beside another, whose length
+is drawn evenly in its logarithm from 0.3 to 5 times the shortest train looked for (railcars shortened or lengthened to
+fit). So the figure rests on trains near the limit, and on none that is hidden, joined with another or taken for one on
+the next track: length over stated limit at which nine of ten are shown. Seeds 0-99 are for tuning, 100 and up for
+reporting.
 
 Usage: python benchmarks/limits.py --gsd 0.5 3 10 --seeds 100-109 > figures.json
        python benchmarks/limits.py --gsd 3 --seeds 0-9 --keep FOLDER    (leaves the series there)

@@ -25,14 +25,24 @@ from rail_watch.interpret.shadows import SunState, sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
 from rail_watch.observe.moving import movement_of
-from rail_watch.observe.records import ApronLook, Car, Kind, Observation, SceneRecord, TrackLook, Visibility
+from rail_watch.observe.records import (
+    SUN_ELSEWHERE,
+    SUN_SHADOWLESS,
+    ApronLook,
+    Car,
+    Kind,
+    Observation,
+    SceneRecord,
+    TrackLook,
+    Visibility,
+)
 from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
 SUN_NOTES = {
-    SunState.ELSEWHERE: "shadows do not fall where the sun stated throws them; their side was taken from the picture",
-    SunState.SHADOWLESS: "trains throw no shadow where the sun stated should throw one; the sun was not used",
+    SunState.ELSEWHERE: SUN_ELSEWHERE,
+    SunState.SHADOWLESS: SUN_SHADOWLESS,
 }
 VISIBLE = ("blue", "green", "red")
 """Bands whose mean is a car's lightness, so that sensors with and without near infrared see the same."""
