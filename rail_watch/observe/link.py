@@ -165,7 +165,7 @@ def link(
 def _standing_trial(item: Observation, signature: Signature, earlier: Sequence[Seen], law: Law) -> _Trial | None:
     """Ask whether it is the train that was the last to be seen in this place."""
     there = [
-        (other.when, share, other.id, (other, theirs))
+        (share >= SAME_PLACE, other.when, share, other.id, (other, theirs))
         for other, theirs in earlier
         if theirs is not None
         and (other.site, other.track) == (item.site, item.track)
@@ -174,7 +174,8 @@ def _standing_trial(item: Observation, signature: Signature, earlier: Sequence[S
     ]
     if not there or item.start_m is None or item.end_m is None:
         return None
-    other, theirs = max(there, key=lambda place: place[:3])[3]
+    # One seen in part only tells less than the whole one before it.
+    other, theirs = max(there, key=lambda place: place[:4])[4]
     if other.start_m is None or other.end_m is None:
         return None
     ends = (other.start_m - item.start_m, other.end_m - item.end_m)
