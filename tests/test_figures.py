@@ -17,8 +17,9 @@ from rail_watch.aoi.site import Site
 from rail_watch.cli.main import run
 from rail_watch.errors import BadInput
 from rail_watch.observe import document
-from rail_watch.observe.records import Detections
+from rail_watch.observe.records import SUN_ELSEWHERE, Detections
 from rail_watch.prepare.stack import Stack
+from rail_watch.report import furniture
 from rail_watch.report.dimension import beside
 from rail_watch.report.figures import TEMPLATES, Order, Template, chosen, make
 from rail_watch.report.form import SIZES
@@ -176,3 +177,16 @@ def test_bad_orders_are_one_line(
     error = capfd.readouterr().err
     assert word in error and error.count("\n") == 1
     assert not Path("a.png").exists()
+
+
+def test_a_sun_that_the_picture_contradicts_is_not_drawn(painted: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    detections, site, stacks = painted
+    scenes = [replace(scene, notes=(*scene.notes, SUN_ELSEWHERE)) for scene in detections.scenes]
+    doubted = replace(detections, scenes=tuple(scenes))
+    dials = []
+    monkeypatch.setattr(furniture, "_sun_dial", lambda *_: dials.append(1))
+    for template in TEMPLATES[:3]:
+        make(doubted, site, stacks, order(painted, template))
+    assert not dials and furniture.sun_of(scenes[0], site) is None
+    make(detections, site, stacks, order(painted, "figure"))
+    assert dials

@@ -236,6 +236,28 @@ def test_the_same_train_again_rightly_and_wrongly_named() -> None:
     assert same_train_auc(own) == (1.0, 4)
 
 
+def test_a_claim_over_two_trains_shows_both() -> None:
+    first = truth([train(100, 300, 14), train(304, 440, 10, id="c2")])
+    second = truth([train(304, 440, 10, id="c2")], id="s2")
+    both = first | {"scenes": [*first["scenes"], *second["scenes"]]}
+    said = answers(claim("t1", 100, 440), claim("t1", 304, 440, scene="s2", same_as="s1-t1-100", same_as_p=0.01))
+    said["scenes"].append(copy.deepcopy(said["scenes"][0]) | {"id": "s2"})
+    marked = score(said, parse_truth(both), site())
+    assert marked[0].shown == {"s1-t1-100": {"c1", "c2"}}
+    assert marked[1].same == (SameTrain(True, 0.99),)
+
+
+def test_only_trains_alone_and_in_view_tell_of_the_limit() -> None:
+    alone = marks(truth([train(100, 160)], gsd=3.0), answers(claim("t1", 100, 160), states="oee"))
+    assert [s.alone for s in alone.sightings] == [True]
+    behind = marks(truth([train(100, 160), train(200, 260)]), answers(claim("t1", 100, 260), states="oee"))
+    beside = [marks(truth([train(100, 160)], [train(300, 360)], gsd=gsd), answers()) for gsd in (0.5, 3.0)]
+    assert [[s.alone for s in own.sightings] for own in (behind, *beside)] == [[False] * 2, [True] * 2, [False] * 2]
+    hidden = answers(claim("t1", 100, 160), states="oee")
+    hidden["scenes"][0]["tracks"][0]["visible_fraction"] = 0.6
+    assert [s.alone for s in marks(truth([train(100, 160)]), hidden).sightings] == [False]
+
+
 def test_neighbours_are_the_tracks_on_either_side() -> None:
     beside = Yard.of(site()).beside
     assert beside == {"t1": {"t2"}, "t2": {"t1", "t3"}, "t3": {"t2"}}

@@ -42,6 +42,8 @@ class TrackRow:
     state: str
     p_value: float | None
     shortest_m: float | None
+    visible_fraction: float
+    """1 where the document does not say."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ def parse_answers(document: object) -> dict[str, Answer]:
 def _answer(scene: Mapping[str, Any], claims: tuple[Claim, ...]) -> Answer:
     rows = {
         str(row["track"]): TrackRow(
-            str(row["state"]), _number(row.get("p_value")), _number(row.get("shortest_detectable_m"))
+            str(row["state"]),
+            _number(row.get("p_value")),
+            _number(row.get("shortest_detectable_m")),
+            1.0 if (seen := _number(row.get("visible_fraction"))) is None else seen,
         )
         for row in scene["tracks"]
     }

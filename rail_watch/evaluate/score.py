@@ -17,12 +17,14 @@ from rail_watch.evaluate.match import Yard, iou, pair_areas, pair_trains, span_o
 from rail_watch.evaluate.standards import Standards, standards_for
 from rail_watch.evaluate.truth import TrueScene, TrueTrack, TrueTrain, Truth
 
-UNSEEN = TrackRow("unknown", None, None)
+UNSEEN = TrackRow("unknown", None, None, 0.0)
 NOT_THERE = Answer("skipped", None, {}, {}, ())
 Yes = tuple[bool, ...]
 Numbers = tuple[float, ...]
 
 
+IN_VIEW = 0.98
+"""Of a track, so that what is said of it holds wherever a train stands."""
 SHOWN = 0.5
 """Share of a train on which one must be said for it to count as shown."""
 
@@ -36,6 +38,9 @@ class Sighting:
     """The detection limit the document states for that track and scene."""
     found: bool
     """A train is said on half of where it stands at least, be it joined with another or cut in two."""
+    alone: bool = True
+    """No other train stands on its track, nor where its pixels might be shared on the tracks beside it, and the whole
+    track is said to be in view: then the limit is of this very case."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,9 @@ class SceneScore:
     same: tuple[SameTrain, ...] = ()
     identities: Mapping[str, str] = field(default_factory=dict)
     """Observation to the true train it was matched to."""
+    shown: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Observation to the true trains it shows: half of each, or trains that half of it lies on. Several where trains
+    were taken for one."""
 
 
 def score(document: object, truth: Truth, site: Site, *, standards: Standards | None = None) -> tuple[SceneScore, ...]:
@@ -144,9 +152,22 @@ def _train_part(scene: TrueScene, answer: Answer, yard: Yard, rules: Standards) 
             float(abs(c.railcars - t.railcars)) for t, c in hits if c.railcars is not None and t.railcars is not None
         ),
         count_covered=_covered([(t.railcars, c.railcars_95) for t, c in hits]),
-        sightings=tuple(_sighting(truths[i], claims, answer, yard, rules) for i in _in_view(truths, rules)),
+        sightings=tuple(_sighting(truths, i, claims, answer, yard=yard, rules=rules) for i in _in_view(truths, rules)),
         identities={claims[j].id: truths[i][1].id for i, j in pairs.items() if truths[i][1].id},
+        shown={claim.id: _shown(claim, truths, yard, rules) for claim in claims},
     )
+
+
+def _shown(claim: Claim, truths: Sequence[tuple[str, TrueTrain]], yard: Yard, rules: Standards) -> frozenset[str]:
+    found = set()
+    for track, train in truths:
+        span = span_on(claim, track, yard, neighbour_accepted=rules.neighbour_accepted)
+        if span is None or not train.id:
+            continue
+        common = min(span[1], train.end_m) - max(span[0], train.start_m)
+        if common >= SHOWN * min(span[1] - span[0], train.length_m):
+            found.add(train.id)
+    return frozenset(found)
 
 
 def _in_view(truths: Sequence[tuple[str, TrueTrain]], rules: Standards) -> list[int]:
@@ -154,12 +175,22 @@ def _in_view(truths: Sequence[tuple[str, TrueTrain]], rules: Standards) -> list[
 
 
 def _sighting(
-    true: tuple[str, TrueTrain], claims: Sequence[Claim], answer: Answer, yard: Yard, rules: Standards
+    truths: Sequence[tuple[str, TrueTrain]],
+    which: int,
+    claims: Sequence[Claim],
+    answer: Answer,
+    *,
+    yard: Yard,
+    rules: Standards,
 ) -> Sighting:
-    track, train = true
+    track, train = truths[which]
     spans = [span_on(claim, track, yard, neighbour_accepted=rules.neighbour_accepted) for claim in claims]
     shown = sum(max(min(s[1], train.end_m) - max(s[0], train.start_m), 0.0) for s in spans if s is not None)
-    return Sighting(train.length_m, answer.tracks.get(track, UNSEEN).shortest_m, shown >= SHOWN * train.length_m)
+    row = answer.tracks.get(track, UNSEEN)
+    near = {track, *(yard.beside.get(track, frozenset()) if rules.neighbour_accepted else ())}
+    others = any(name in near for i, (name, _) in enumerate(truths) if i != which)
+    alone = not others and row.visible_fraction >= IN_VIEW
+    return Sighting(train.length_m, row.shortest_m, shown >= SHOWN * train.length_m, alone)
 
 
 def _covered(pairs: Sequence[tuple[float | None, Interval | None]]) -> Yes:
@@ -275,7 +306,8 @@ def _with_shifts(
 
 def _with_identities(scores: Sequence[SceneScore], pairs: Sequence[tuple[TrueScene, Answer]]) -> list[SceneScore]:
     """Judge "the same train as": needs what earlier scenes' observations truly were."""
-    known: dict[str, str] = {}
+    known: set[str] = set()
+    shown: dict[str, frozenset[str]] = {}
     out = []
     for own, (scene, answer) in zip(scores, pairs, strict=True):
         cars = {train.id: train.railcars or 0 for track in scene.tracks for train in track.trains}
@@ -285,9 +317,11 @@ def _with_identities(scores: Sequence[SceneScore], pairs: Sequence[tuple[TrueSce
             if identity is None or cars.get(identity, 0) < 8:
                 continue
             said = claim.same_as is not None
-            before = identity in known.values()
-            right = known.get(claim.same_as or "") == identity if said else before
+            right = (
+                bool(own.shown[claim.id] & shown.get(claim.same_as or "", frozenset())) if said else identity in known
+            )
             same.append(SameTrain(right, 1 - (claim.same_as_p or 0.0) if said else 0.0))
-        known.update(own.identities)
+        known.update(own.identities.values())
+        shown.update(own.shown)
         out.append(replace(own, same=tuple(same)))
     return out

@@ -25,15 +25,27 @@ from rail_watch.interpret.shadows import SunState, sun_over
 from rail_watch.interpret.signature import Signature
 from rail_watch.interpret.trains import Train
 from rail_watch.observe.moving import movement_of
-from rail_watch.observe.records import ApronLook, Car, Kind, Observation, SceneRecord, TrackLook, Visibility
+from rail_watch.observe.records import (
+    SUN_ELSEWHERE,
+    SUN_SHADOWLESS,
+    ApronLook,
+    Car,
+    Kind,
+    Observation,
+    SceneRecord,
+    TrackLook,
+    Visibility,
+)
 from rail_watch.observe.words import likelihood_of_p_value
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import local_frame, reproject
 
 SUN_NOTES = {
-    SunState.ELSEWHERE: "shadows do not fall where the sun stated throws them; their side was taken from the picture",
-    SunState.SHADOWLESS: "trains throw no shadow where the sun stated should throw one; the sun was not used",
+    SunState.ELSEWHERE: SUN_ELSEWHERE,
+    SunState.SHADOWLESS: SUN_SHADOWLESS,
 }
+VISIBLE = ("blue", "green", "red")
+"""Bands whose mean is a car's lightness, so that sensors with and without near infrared see the same."""
 CLEARLY_EMPTY = 0.3
 """A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
 
@@ -223,10 +235,15 @@ def signature_of(judged: Judged, train: Train) -> Signature | None:
     if not cars or train.count is None or judged.findings.levels.shape[1] == 0:
         return None
     level = np.maximum(judged.findings.levels[train.scene], 1e-6)
-    colours = np.log(np.maximum(np.array(train.colours), 1e-6) / level)
-    if not np.isfinite(colours).all():
+    logs = np.log(np.maximum(np.array(train.colours), 1e-6) / level)
+    if not np.isfinite(logs).all():
         return None
-    return Signature(np.array([c.end_m - c.start_m for c in cars]), colours)
+    bands = dict(zip(judged.stack.bands, logs.T, strict=True))
+    seen = [bands[name] for name in VISIBLE if name in bands] or list(bands.values())
+    untold = np.full(len(logs), np.nan)
+    red = bands.get("red", untold)
+    colours = [np.mean(seen, axis=0), bands.get("blue", untold) - red, bands.get("nir", untold) - red]
+    return Signature(np.array([c.end_m - c.start_m for c in cars]), np.stack(colours, axis=1))
 
 
 def train_observation(site: Site, judged: Judged, train: Train) -> Observation:

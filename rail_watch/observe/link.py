@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import combinations
 from math import isfinite
 
-from rail_watch.interpret.signature import Signature, matches
+from rail_watch.interpret.signature import Law, Signature, alikeness, alikeness_at, law_of, match, standing_p
 from rail_watch.observe.records import Observation, SceneRecord
 
-MEMORY = timedelta(days=30)
-"""A train is looked for again among those seen in this time before."""
+MEMORY, MOST = timedelta(days=730), 150
+"""A train is looked for again among those seen in this time before, and among so many of them, the latest: stored
+trains stand for months, and a yard may be seen a few times a year."""
 SAME_TRAIN_P = 0.05
 """Two trains are said to appear the same when different trains would look this alike less often than this."""
+IN_ITS_PLACE = 0.25
+"""Overlap from which a train may be the one that stood there, with cars added or taken away."""
 SAME_PLACE = 0.6
 """Overlap (intersection over union) from which something counts as standing where it stood."""
 
@@ -71,26 +75,55 @@ def _standing(item: Observation, before: SceneRecord, earlier: Sequence[Seen]) -
     return best[2] if best is not None and best[0] >= least else None
 
 
-def _same_train(
-    item: Observation, signature: Signature, earlier: Sequence[Seen], pool: Sequence[Signature]
-) -> tuple[Observation, float] | None:
-    """Return the earlier train most like this one, if different trains would hardly look so alike."""
+@dataclass(frozen=True)
+class _Trial:
+    """An earlier train compared with this one."""
+
+    other: Observation
+    score: float
+    p_value: float
+
+
+def _different(seen: Sequence[Seen]) -> Iterator[tuple[Signature, Signature]]:
+    """Pairs of trains that cannot be one: both stand somewhere at the same moment."""
+    together: dict[tuple[str, str], list[Signature]] = {}
+    for item, signature in seen:
+        if signature is not None:
+            together.setdefault((item.site, item.scene), []).append(signature)
+    for signatures in together.values():
+        yield from combinations(signatures, 2)
+
+
+def _trials(item: Observation, signature: Signature, earlier: Sequence[Seen], law: Law) -> list[_Trial]:
+    """Compare with every train of late; those too short to have a signature are no trials."""
     candidates = [
         (other, theirs)
         for other, theirs in earlier
         if theirs is not None and item.when - other.when <= MEMORY and other.when < item.when
     ]
-    # Trains too short to have a signature are no trials; every other comparison made is allowed for (Bonferroni).
-    compared = zip(matches(signature, [theirs for _, theirs in candidates], pool), candidates, strict=True)
-    trials = [(m, other) for m, (other, _) in compared if isfinite(m.score)]
-    if not trials:
-        return None
-    # Of several looks at the same train the latest is named: they all match.
-    good = [(m, other) for m, other in trials if m.p_value * len(trials) < SAME_TRAIN_P]
+    candidates.sort(key=lambda pair: (pair[0].when, pair[0].id))
+    compared = [(other, match(signature, theirs, law)) for other, theirs in candidates[-MOST:]]
+    return [_Trial(other, m.score, m.p_value) for other, m in compared if isfinite(m.score)]
+
+
+def _same_train(trials: Sequence[_Trial], standing: _Trial | None, first: Mapping[str, str]) -> _Trial | None:
+    """Return the earlier train most like this one, if different trains would hardly look so alike.
+
+    first : id of an observation to that of the first of the looks that appear to be at the same train.
+    """
+    # Every other train compared is allowed for (Bonferroni), and that two questions are asked where one stood here.
+    questions = 1 if standing is None else 2
+    count = questions * len({first[trial.other.id] for trial in trials})
+    judged = [replace(trial, p_value=min(trial.p_value * count, 1.0)) for trial in trials]
+    if standing is not None:
+        judged.append(replace(standing, p_value=min(standing.p_value * questions, 1.0)))
+    good = [trial for trial in judged if trial.p_value < SAME_TRAIN_P]
     if not good:
         return None
-    chosen = max(good, key=lambda pair: (pair[1].when, pair[0].score))
-    return chosen[1], min(chosen[0].p_value * len(trials), 1.0)
+    # Of several looks at the train most like this one the latest is named: they all match.
+    best = min(good, key=lambda trial: (trial.p_value, -trial.score))
+    own = [trial for trial in good if first[trial.other.id] == first[best.other.id]]
+    return replace(max(own, key=lambda trial: (trial.other.when, trial.score)), p_value=best.p_value)
 
 
 def link(
@@ -108,23 +141,45 @@ def link(
     -------
     The observations in order of time, with `change`, `last_clear_before`, `first_seen` and `same_as` filled in.
     """
-    pool = [s for _, s in [*seen, *elsewhere] if s is not None]
+    law = law_of([alikeness(a, b) for a, b in _different([*seen, *elsewhere])])
     ordered = sorted(seen, key=lambda pair: (pair[0].when, pair[0].scene, pair[0].track or "", pair[0].id))
     done: list[Seen] = []
     first_seen: dict[str, datetime] = {}
+    first = {item.id: item.id for item, _ in [*seen, *elsewhere]}
     for item, signature in ordered:
         placed = _placed(item, scenes[item.site], done, first_seen)
         if signature is not None:
-            everyone = [*done, *elsewhere]
-            same = _same_train(placed, signature, everyone, pool)
+            trials = _trials(placed, signature, [*done, *elsewhere], law)
+            same = _same_train(trials, _standing_trial(placed, signature, done, law), first)
             if same is not None:
-                other, p_value = same
+                other = same.other
                 placed = replace(
-                    placed, same_as=other.id, same_as_p=p_value, same_as_site=other.site, same_as_when=other.when
+                    placed, same_as=other.id, same_as_p=same.p_value, same_as_site=other.site, same_as_when=other.when
                 )
+                first[placed.id] = first[other.id]
         first_seen[placed.id] = placed.first_seen
         done.append((placed, signature))
     return [item for item, _ in done]
+
+
+def _standing_trial(item: Observation, signature: Signature, earlier: Sequence[Seen], law: Law) -> _Trial | None:
+    """Ask whether it is the train that was the last to be seen in this place."""
+    there = [
+        (share >= SAME_PLACE, other.when, share, other.id, (other, theirs))
+        for other, theirs in earlier
+        if theirs is not None
+        and (other.site, other.track) == (item.site, item.track)
+        and item.when - MEMORY <= other.when < item.when
+        and (share := overlap(item, other)) >= IN_ITS_PLACE
+    ]
+    if not there or item.start_m is None or item.end_m is None:
+        return None
+    # One seen in part only tells less than the whole one before it.
+    other, theirs = max(there, key=lambda place: place[:4])[4]
+    if other.start_m is None or other.end_m is None:
+        return None
+    ends = (other.start_m - item.start_m, other.end_m - item.end_m)
+    return _Trial(other, alikeness_at(signature, theirs, ends[0]), standing_p(signature, theirs, ends, law))
 
 
 def _placed(

@@ -16,6 +16,8 @@ Kind = Literal["train", "train-on-bridge", "cargo", "change"]
 CarKindName = Literal["locomotive", "box", "gondola", "tank", "flat"]
 """A hopper without a roof counts as a gondola, a flat car with containers as a flat car."""
 Direction = Literal["arrived", "departed", "standing", "unknown"]
+SUN_ELSEWHERE = "shadows do not fall where the sun stated throws them; their side was taken from the picture"
+SUN_SHADOWLESS = "trains throw no shadow where the sun stated should throw one; the sun was not used"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class SceneRecord:
     notes: tuple[str, ...] = ()
     activity: str | None = None
     """What radar says of the yard as a whole, in words."""
+
+    @property
+    def sun_doubted(self) -> bool:
+        """Whether the picture contradicts the sun that was stated."""
+        return not {SUN_ELSEWHERE, SUN_SHADOWLESS}.isdisjoint(self.notes)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class _Panel:
         page.rectangle((left, line - 20, left + wide, line + 20), Pen(width=0, fill=fill))
         page.text((left + wide / 2, line), tag, ink)
         time = Ink(8.2, bold=True, va="center")
-        facts = f"{drawable(sensor(record))}   ·   {_sun_words(self.sun)}"
+        facts = f"{drawable(sensor(record))}   ·   {_sun_words(record, self.sun)}"
         if height > STRIP:
             room = right - left - wide - 16
             page.text((left + wide + 16, line), fit(_clock_for(record, self.plate.site, time, room), time, room), time)
@@ -314,7 +314,8 @@ class _Panel:
         if not self.plate.form.narrow:
             size = (furniture.badge_width(self.plate.frame), furniture.BADGE_HEIGHT)
             corner = _emptiest_corner(clutter, size, (cols, rows))
-            furniture.badge(self.page, moved(corner, self.corner), self.plate.frame, self.sun)
+            told = not self.shot.record.sun_doubted
+            furniture.badge(self.page, moved(corner, self.corner), self.plate.frame, self.sun, dial=told)
             room = replace(room, blocked=(corner,))
         room = self._cloud_words(room)
         room = self._dimensions(by_id, room)
@@ -442,7 +443,9 @@ def _clock_for(record: SceneRecord, site: Site, ink: Ink, room: float) -> str:
     return next((words for words in forms if fit(words, ink, room) == words), forms[-1])
 
 
-def _sun_words(sun: SunPosition | None) -> str:
+def _sun_words(record: SceneRecord, sun: SunPosition | None) -> str:
+    if record.sun_doubted:
+        return say("figure.sun_doubted")
     if sun is None or sun.elevation_deg <= 0:
         return say("figure.night")
     return say("figure.sun", azimuth=f"{sun.azimuth_deg:.0f}", elevation=f"{sun.elevation_deg:.0f}")

@@ -78,6 +78,7 @@ class Footer:
         suns = [furniture.sun_of(shot.record, plate.site) for shot in plate.shots]
         azimuths = [sun.azimuth_deg for sun in suns if sun is not None]
         alike = not azimuths or max(azimuths) - min(azimuths) <= ONE_SUN_DEG
+        alike &= not any(shot.record.sun_doubted for shot in plate.shots)
         furniture.badge(page, box, plate.frame, suns[-1], dial=alike)
 
     def draw(self, page: Page, top: int) -> None:

@@ -40,7 +40,9 @@ def metres(length: float) -> str:
 
 
 def sun_of(record: SceneRecord, site: Site) -> SunPosition | None:
-    """The catalogue's sun, or the computed one."""
+    """The catalogue's sun, or the computed one; None where the picture contradicts it."""
+    if record.sun_doubted:
+        return None
     if record.sun_azimuth_deg is not None and record.sun_elevation_deg is not None:
         return SunPosition(record.sun_azimuth_deg, record.sun_elevation_deg)
     centre = site.polygon.centroid

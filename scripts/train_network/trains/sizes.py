@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from rail_watch.errors import BadInput
 from rail_watch.evaluate.figures import sure_ratio
-from rail_watch.evaluate.score import SHOWN
+from rail_watch.evaluate.score import IN_VIEW, SHOWN
 from rail_watch.evaluate.standards import standards_for
 from rail_watch.evaluate.truth import TrueTrain
 from rail_watch.interpret import limits, rounds, trains
 from rail_watch.interpret.controls import controls_of
 from rail_watch.interpret.limits import detection_limits
-from rail_watch.interpret.looks import judge
+from rail_watch.interpret.looks import Looks, judge
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.null import EmptyLaws
 from rail_watch.interpret.sizes import SizeErrors
@@ -71,7 +71,7 @@ def compared(folder: Path, network: Network, laws: EmptyLaws) -> tuple[list[Pair
             stated = detection_limits(labelled.yard, looks, models, false_alarm_rate=RATE)
         own = [pair for train in said if (pair := _pair(labelled, train)) is not None]
         pairs += own
-        cases += _cases(labelled, said, stated)
+        cases += _cases(labelled, said, looks, stated)
     return pairs, cases
 
 
@@ -101,15 +101,18 @@ def _pair(labelled: LabelledYard, said: Train) -> Pair | None:
     return Pair(said, best) if best is not None and _overlap(said, best) >= standards.iou else None
 
 
-def _cases(labelled: LabelledYard, said: Sequence[Train], stated: Array) -> Iterator[Case]:
-    standards = standards_for(labelled.yard.gsd_m)
-    for k, t in np.argwhere(np.isfinite(stated)).tolist():
-        truth, near = labelled.of(k, t), _near(labelled, k)
+def _cases(labelled: LabelledYard, said: Sequence[Train], looks: Looks, stated: Array) -> Iterator[Case]:
+    """Trains alone where their pixels are, on tracks wholly in view: others are missed or found for other reasons."""
+    for k, t in np.argwhere(np.isfinite(stated) & (looks.visible_fraction >= IN_VIEW)).tolist():
+        near = _near(labelled, k)
+        known = [truth for j in near if (truth := labelled.of(j, t)) is not None]
+        trains = [true for truth in known for true in truth.track.trains]
         here = [train for train in said if train.scene == t and train.strip in near]
-        for true in truth.track.trains if truth is not None else ():
-            if true.visible_fraction >= standards.train_seen:
-                shown = sum(_common(train, true) for train in here)
-                yield Case(true.length_m, float(stated[k, t]), shown >= SHOWN * true.length_m)
+        own = labelled.of(k, t)
+        if len(trains) != 1 or own is None or own.track.trains != (trains[0],):
+            continue
+        shown = sum(_common(train, trains[0]) for train in here)
+        yield Case(trains[0].length_m, float(stated[k, t]), shown >= SHOWN * trains[0].length_m)
 
 
 def size_errors_of(pairs: Sequence[Pair], cases: Sequence[Case]) -> SizeErrors:
