@@ -17,7 +17,6 @@ from rail_watch.interpret.network import (
     apply_network,
     load_network,
     network_class,
-    weights_for,
 )
 from rail_watch.interpret.null import PLAIN, EmptyLaw, adapted, load_laws, raised
 from rail_watch.interpret.sections import CHANNELS, SCALARS, light, parts_of, scalars, turned
@@ -38,12 +37,6 @@ def test_weights_fit_the_sections_they_are_given(name: str) -> None:
     assert network_class(GSD_M[name]) == name
     assert network.read.shape[0] == len(CHANNELS) * zones + len(SCALARS)
     assert all(np.isfinite(part).all() for part in (network.read, network.say, *network.along))
-
-
-def test_decks_have_weights_of_their_own_where_cars_can_be_seen() -> None:
-    assert weights_for(0.5, deck=True) == "fine-deck" and weights_for(0.5, deck=False) == "fine"
-    assert weights_for(3.0, deck=True) == weights_for(3.0, deck=False) == "middle"
-    assert load_network("fine-deck").read.shape[0] == load_network("fine").read.shape[0]
 
 
 def _network(rng: np.random.Generator) -> Network:

@@ -175,7 +175,7 @@ def test_the_law_of_odd_ground_holds_where_nothing_is_plainly_empty() -> None:
 def _look(rng: np.random.Generator, *, occupied: bool, odd: bool = False) -> Look:
     truth = _truth((20.0, 120.0, 1.0)) if occupied else _truth()
     statistic = rng.normal(6.0 if occupied else -8.0, 1.0, 2)
-    return Look("s", "t1", truth, statistic, np.array([200.0, 50.0]), odd, 0.1, False, ())
+    return Look("s", "t1", truth, statistic, np.array([200.0, 50.0]), odd, 0.02, False, ())
 
 
 def test_laws_are_learnt_from_empty_tracks_alone() -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage, special
 from rail_watch.interpret.describe import describe, ground_of, unrest
 from rail_watch.interpret.evidence import first_shade
 from rail_watch.interpret.looks import Looks
-from rail_watch.interpret.network import apply_network, load_network, network_class, weights_for
+from rail_watch.interpret.network import apply_network, load_network, network_class
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
 from rail_watch.interpret.shadows import HALF_WIDTH_M, LONGEST_SHADOW_M, Sun, coverage
 from rail_watch.interpret.sizes import load_size_errors
@@ -99,7 +99,7 @@ def _insertions(
     ground = ground_of(yard, k, t, restless).steps(steps)
     section = describe(pixels.astype(np.float32), ground, model, sun=sun, bands=yard.bands)
     ends = np.cumsum([len(i) for i in index])
-    network = load_network(weights_for(yard.gsd_m, deck=strip.is_bridge))
+    network = load_network(network_class(yard.gsd_m))
     # A train put where no other stands has the evidence of its whole group of tracks.
     said = 1 if yard.gsd_m > MIDDLE_GSD_M else 0
     statistics = []

@@ -48,12 +48,6 @@ def network_class(gsd_m: float) -> str:
     return "fine" if gsd_m <= FINE_GSD_M else "middle" if gsd_m <= MIDDLE_GSD_M else "coarse"
 
 
-def weights_for(gsd_m: float, *, deck: bool) -> str:
-    """Name of the weights for a strip: at fine GSD decks of bridges, with trusses and water beside, have their own."""
-    name = network_class(gsd_m)
-    return "fine-deck" if deck and name == "fine" else name
-
-
 def as_arrays(network: Network) -> dict[str, NDArray[np.generic]]:
     """Return the weights by the names they have in a file."""
     values: dict[str, NDArray[np.generic]] = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from rail_watch.interpret.describe import sections_of
 from rail_watch.interpret.fouling import cede_fouled
-from rail_watch.interpret.network import apply_network, load_network, weights_for
+from rail_watch.interpret.network import apply_network, load_network, network_class
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.shadows import SunState
 from rail_watch.interpret.share import share_evidence
@@ -32,9 +32,9 @@ TAKEN = 0.03
 def update_trains(yard: Yard, models: Sequence[SceneModel | None], *, only: Collection[int] | None = None) -> None:
     """Ask every track of every scene, or of some only, for trains."""
     judged = [t for t, model in enumerate(models) if model is not None and (only is None or t in only)]
-    for k, strip in enumerate(yard.strips):
+    network = load_network(network_class(yard.gsd_m))
+    for k in range(len(yard.strips)):
         if judged:
-            network = load_network(weights_for(yard.gsd_m, deck=strip.is_bridge))
             odds = apply_network(network, np.stack(sections_of(yard, models, k, only=judged)))
             yard.score[k][judged], yard.other[k][judged] = odds[..., 0], odds[..., 1]
     if yard.gsd_m > MIDDLE_GSD_M:

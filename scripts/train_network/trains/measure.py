@@ -44,15 +44,15 @@ IN_VIEW = 0.9
 BODY = 0.9
 """Share of the law of odd ground taken from ranks."""
 PRIOR_LOOKS, PRIOR_SCALE = 4.0, 1.6
-"""The tail of usual ground counts this many looks, of this mean excess, beside those measured."""
+"""A law's tail counts this many looks, of this mean excess, beside those measured."""
 KNOTS = 40
 NEAR_M, NEAR_COARSE_M = 7.0, 16.0
 """Trains nearer than this are in the pixels of a track, up to 6 m GSD and beyond; where cars have pixels of their own
 none are."""
 FEWEST = 25
 """Fewer looks give no law."""
-NOISY = 0.1
-"""Share of looks, the noisiest, that count as of odd ground."""
+NOISY = 0.08
+"""Ground that differs from place to place by more than this (spread of the logarithm of light) counts as odd."""
 FINAL_BODY = 0.9
 """Share of the final law taken from ranks."""
 IDENTITY = EmptyLaw(np.zeros(1), np.zeros(1), 1.0, 1.0)
@@ -203,7 +203,8 @@ def fit_odd_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw
     _enough(statistic, where)
     mass = np.linspace(0.005, BODY, KNOTS)
     body = np.quantile(statistic, mass)
-    scale = float((statistic[statistic > body[-1]] - body[-1]).mean())
+    beyond = statistic[statistic > body[-1]] - body[-1]
+    scale = float((beyond.sum() + PRIOR_LOOKS * PRIOR_SCALE) / (len(beyond) + PRIOR_LOOKS))
     body = np.concatenate([[statistic.min() - 1.0], body])
     return _law(body, np.concatenate([[0.0], mass]), scale=scale, metres=metres)
 
@@ -231,16 +232,15 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
 def laws_of(looks: Sequence[Look]) -> EmptyLaws:
     """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet."""
     empty = [look for look in looks if look.counts and look.empty]
-    noisy = float(np.quantile([look.noise for look in looks], 1 - NOISY))
-    usual = [look for look in empty if not look.unlike and look.noise <= noisy]
-    odd = [look for look in empty if look.unlike or look.noise > noisy]
+    usual = [look for look in empty if not look.unlike and look.noise <= NOISY]
+    odd = [look for look in empty if look.unlike or look.noise > NOISY]
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
         # Too few: the noisiest of the others stand in for them, which are the likest.
         odd += sorted(usual, key=lambda look: -look.noise)[:FEWEST]
     alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
     beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
     strange = fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
-    return EmptyLaws((alone, beside), (strange, strange), noisy, IDENTITY)
+    return EmptyLaws((alone, beside), (strange, strange), NOISY, IDENTITY)
 
 
 def settled(laws: EmptyLaws, looks: Sequence[Look], *, gsd_m: float) -> EmptyLaws:
