@@ -107,7 +107,7 @@ def aprons_of(
             continue
         for t, look in enumerate(odds_of(window)):
             reason = _why(stack, area.polygon, t)
-            states.append(_state(window, look, t, reason=reason, rate=false_alarm_rate))
+            states.append(judge_apron(window, look, t, reason=reason, rate=false_alarm_rate))
     return states
 
 
@@ -143,7 +143,7 @@ def _round(window: Window, weights: Array, taken: Mask | None) -> list[ApronOdds
     return out
 
 
-def _state(window: Window, look: ApronOdds | None, t: int, *, reason: str | None, rate: float) -> ApronState:
+def judge_apron(window: Window, look: ApronOdds | None, t: int, *, reason: str | None, rate: float) -> ApronState:
     visible = float((window.inside & window.usable[t]).sum() / window.inside.sum())
     reason = reason if visible <= 0.995 else None
     if look is None or visible < LEAST_VISIBLE or not np.isfinite(look.odds).any():
