@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes
 from shapely import Polygon
 
 from rail_watch.aoi.site import Site
@@ -30,7 +28,9 @@ from rail_watch.interpret.ground_network import apply_ground_network, load_groun
 from rail_watch.interpret.heights import Height, ShadowScene, height_of
 from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
+from rail_watch.interpret.outlines import along_pixels, within_pixels
 from rail_watch.interpret.pieces import EVEN, CargoTrust, area_interval, fill_of, load_trust, pieces_of
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import mask_of, reproject
 
@@ -162,13 +162,10 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
     in_sight = np.full(len(pieces.area_m2), ground.sum() * window.gsd_m**2)
     p_value = (trust.odd if look.odd else trust.usual).p_value(pieces.statistic, in_sight)
     good = (p_value < rate) & (pieces.area_m2 >= LEAST_AREA_M2)
-    outlines: dict[int, Polygon] = {}
-    kept = np.isin(pieces.labels, np.flatnonzero(good) + 1)
-    for geometry, label in shapes(pieces.labels, kept, connectivity=8, transform=window.grid.transform):
-        outline = shapely.geometry.shape(geometry)
-        before = outlines.get(int(label) - 1)
-        if before is None or before.area < outline.area:
-            outlines[int(label) - 1] = outline
+    if window.gsd_m <= FINE_GSD_M:
+        outlines = along_pixels(pieces.labels, good, window.grid.transform)
+    else:
+        outlines = within_pixels(pieces, good, window.grid.transform, gsd_m=window.gsd_m)
     shown = ShadowScene(
         contrast=look.contrast,
         open=np.isfinite(look.contrast) & ~window.blocked,
@@ -177,7 +174,7 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
         gsd_m=window.gsd_m,
     )
     piles = []
-    for i, outline in sorted(outlines.items()):
+    for i, outline in outlines.items():
         area = float(pieces.area_m2[i])
         polygon = reproject(outline, window.grid.crs, WGS84)
         height = height_of(pieces.labels == i + 1, shown)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from rail_watch.interpret.null import EmptyLaw
-from rail_watch.interpret.strips import FINE_GSD_M
+from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 
 Array = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -26,8 +26,8 @@ NECK_M, NECK_SHARE = 0.7, 0.3
 the larger's width."""
 PLAIN = 0.8
 """Quantile of a piece's log odds that stands for the piece."""
-EVEN = 0.0
-"""Log odds from which a pixel belongs to a piece."""
+EVEN, PARTLY = 0.0, (-0.6, -1.2)
+"""Log odds from which a pixel belongs to a piece: where heaps fill no pixel, up to 6 m and beyond, from less."""
 ASTRAY_M = 1.2
 """Coverage this far beyond a piece's edge is still its own: pixels cut by its outline, blurred ones."""
 
@@ -38,6 +38,10 @@ class Pieces:
 
     labels: NDArray[np.int32]
     """(row, column) 0 where there is none."""
+    own: NDArray[np.int32]
+    """(row, column) the same with the pixels round a piece that it covers in part."""
+    share: Array
+    """(row, column) how much of each pixel is covered."""
     area_m2: Numbers
     statistic: Numbers
     """Evidence: the log odds that a fifth of its pixels exceed, so that its edge does not dilute it."""
@@ -82,19 +86,24 @@ def pieces_of(odds: Array, ground: Mask, *, gsd_m: float) -> Pieces:
     odds : (row, column) log odds of cargo.
     ground : (row, column) open apron that could be seen.
     """
-    solid = (odds > EVEN) & ground
+    solid = (odds > edge_of(gsd_m)) & ground
+    share = np.where(ground, special.expit(odds), 0).astype(np.float32)
     labels = _apart(solid, gsd_m) if gsd_m <= FINE_GSD_M else ndimage.label(solid, np.ones((3, 3)))[0]
     labels = np.asarray(labels, dtype=np.int32)
     index = np.arange(1, int(labels.max(initial=0)) + 1)
     if len(index) == 0:
-        return Pieces(labels, np.zeros(0), np.zeros(0))
-    share = np.where(ground, special.expit(odds), 0)
+        return Pieces(labels, labels, share, np.zeros(0), np.zeros(0))
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     own = np.where(distance <= max(ASTRAY_M / gsd_m, 1.0), labels[tuple(nearest)], 0)
     area = np.asarray(ndimage.sum_labels(share, own, index)) * gsd_m**2
     boxes = ndimage.find_objects(labels)
     plain = [np.quantile(odds[box][labels[box] == i], PLAIN) for i, box in enumerate(boxes, start=1)]
-    return Pieces(labels, area, np.asarray(plain, dtype=np.float64))
+    return Pieces(labels, np.asarray(own, dtype=np.int32), share, area, np.asarray(plain, dtype=np.float64))
+
+
+def edge_of(gsd_m: float) -> float:
+    """Log odds from which a pixel belongs to a piece."""
+    return EVEN if gsd_m <= FINE_GSD_M else PARTLY[gsd_m > MIDDLE_GSD_M]
 
 
 def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:

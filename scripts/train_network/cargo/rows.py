@@ -83,7 +83,7 @@ def covered_share(polygons: Sequence[Polygon], grid: Grid, gsd_m: float) -> Arra
         return np.zeros(grid.shape, np.float32)
     parts = max(round(gsd_m / FINE_M), 2) if gsd_m < 5 else 20
     rows, cols = grid.shape
-    fine = rasterize(shapes, (rows * parts, cols * parts), transform=grid.transform * Affine.scale(1 / parts))
+    fine = rasterize(shapes, (rows * parts, cols * parts), transform=grid.transform @ Affine.scale(1 / parts))
     return fine.reshape(rows, parts, cols, parts).mean(axis=(1, 3), dtype=np.float32)
 
 
