@@ -53,7 +53,7 @@ class Plan:
 
 
 PLANS = {
-    "fine": Plan((1, 2, 4, 8), 2, (16, 24), 64, 2400, GSD_M["fine"]),
+    "fine": Plan((1, 2, 4, 8), 2, (16, 24), 64, 3600, GSD_M["fine"]),
     "middle": Plan((1, 2, 4), 1, (16, 24), 32, 2400, GSD_M["middle"]),
     "coarse": Plan((1, 2), 1, (12, 16), 20, 2400, GSD_M["coarse"]),
 }

@@ -27,7 +27,7 @@ from rail_watch.interpret import cargo
 from rail_watch.interpret.cargo import LEAST_AREA_M2, ApronOdds, ApronState, judge_apron, odds_of
 from rail_watch.interpret.ground_network import GroundNetwork
 from rail_watch.interpret.null import EmptyLaw
-from rail_watch.interpret.pieces import CargoTrust, area_interval, fill_of, pieces_of, pixel_doubt
+from rail_watch.interpret.pieces import CargoTrust, area_interval, pieces_of, pixel_doubt
 from scripts.train_network.cargo.rows import LabelledApron, covered_share, labelled_aprons
 from scripts.train_network.series import read_truth
 
@@ -57,7 +57,6 @@ INSIDE = 0.95
 SIDES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 DOUBTS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Values tried for the parts of an interval's half width."""
-NOTHING_KNOWN = EmptyLaw(np.array([NONE, 0.0]), np.array([0.0, 0.5]), 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -307,6 +306,3 @@ def table(name: str, figures: Mapping[str, float], trust: CargoTrust) -> str:
     surely = f"{trust.smallest_m2:.0f} m²" if np.isfinite(trust.smallest_m2) else "none"
     rows.append(("smallest that is surely found", surely))
     return "\n".join([f"| {name}: cargo | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
-
-
-__all__ = ["Heap", "Look", "Looked", "fill_of", "fit_law", "laws_of", "looked_at", "table", "trust_of"]
