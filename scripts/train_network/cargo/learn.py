@@ -34,6 +34,8 @@ ON_CARGO = 0.35
 TOLD_EVERY = 100
 CHECKED_ON = 40
 """Held-out pictures that progress is told on."""
+EVENED_ON = 60
+"""Pictures on which the shares said are made to sum to the true ones."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,7 @@ def learn(
         if done % TOLD_EVERY == 0 or done == plan.iterations:
             told = f"; held out: {_checked(net, check)}" if check else ""
             progress(f"{done}/{plan.iterations} loss {running:.4f}{told}; {time.monotonic() - begin:.0f} s")
-    shift = even(net, [row for row in rows if row.round][::3])
+    last = [row for row in rows if row.round]
+    shift = even(net, last[:: max(1, len(last) // EVENED_ON)])
     progress(f"log odds shifted by {shift:+.2f}, so that shares sum to the true ones")
     return as_package(net)
