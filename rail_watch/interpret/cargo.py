@@ -29,7 +29,7 @@ from rail_watch.interpret.heights import Height, ShadowScene, height_of
 from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.outlines import along_pixels, within_pixels
-from rail_watch.interpret.pieces import EVEN, CargoTrust, area_interval, fill_of, load_trust, pieces_of
+from rail_watch.interpret.pieces import EVEN, CargoTrust, among_several, area_interval, fill_of, load_trust, pieces_of
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import mask_of, reproject
@@ -70,7 +70,7 @@ class Pile:
     area_m2: float
     area_m2_95: tuple[float, float]
     p_value: float
-    """Probability that an empty apron shows a piece as plain as this or more so."""
+    """Probability that an empty apron shows a piece as plain as this or more so; adjusted where there are several."""
     height: Height | None = None
     """None where no shadow of it could be measured."""
 
@@ -156,12 +156,14 @@ def judge_apron(window: Window, look: ApronOdds | None, t: int, *, reason: str |
 
 
 def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: float) -> tuple[Pile, ...]:
-    """Pieces that an empty apron of this size would show less often than at the rate."""
+    """Pieces plainer than an empty apron of this size shows at the rate, their number allowed for."""
     ground = np.isfinite(look.odds)
     pieces = pieces_of(look.odds, ground, gsd_m=window.gsd_m)
     in_sight = np.full(len(pieces.area_m2), ground.sum() * window.gsd_m**2)
+    large = pieces.area_m2 >= LEAST_AREA_M2
     p_value = (trust.odd if look.odd else trust.usual).p_value(pieces.statistic, in_sight)
-    good = (p_value < rate) & (pieces.area_m2 >= LEAST_AREA_M2)
+    p_value[large] = among_several(p_value[large])
+    good = large & (p_value < rate)
     if window.gsd_m <= FINE_GSD_M:
         outlines = along_pixels(pieces.labels, good, window.grid.transform)
     else:

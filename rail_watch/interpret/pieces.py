@@ -26,7 +26,7 @@ NECK_M, NECK_SHARE = 0.7, 0.3
 the larger's width."""
 PLAIN = 0.8
 """Quantile of a piece's log odds that stands for the piece."""
-EVEN, PARTLY = 0.0, (-0.6, -1.2)
+EVEN, PARTLY = 0.0, (0.0, 0.0)
 """Log odds from which a pixel belongs to a piece: where heaps fill no pixel, up to 6 m and beyond, from less."""
 ASTRAY_M = 1.2
 """Coverage this far beyond a piece's edge is still its own: pixels cut by its outline, blurred ones."""
@@ -126,6 +126,22 @@ def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:
             out[box] = np.where(parts > 1, count + parts - 1, out[box])
             count += several - 1
     return np.asarray(out, dtype=np.int32)
+
+
+def among_several(p_value: Numbers) -> Numbers:
+    """Adjust the p-values of the pieces of one look, each that of the strongest of a bare apron, for their number.
+
+    Where a heap lies others may: of the i strongest pieces a bare apron's expected number of such may be i times as
+    large (Benjamini and Hochberg, J. R. Stat. Soc. B 57, 1995). The share of looks at bare aprons that show a piece
+    stays what it was, and the share of false ones among the pieces listed is held as well.
+    """
+    with np.errstate(divide="ignore"):
+        expected = -np.log1p(-np.minimum(p_value, 1.0))
+    order = np.argsort(expected, kind="stable")
+    each = expected[order] / np.arange(1, len(order) + 1)
+    out = np.empty(len(order))
+    out[order] = np.minimum.accumulate(each[::-1])[::-1]
+    return np.asarray(-np.expm1(-out), dtype=np.float64)
 
 
 def fill_of(odds: Array, ground: Mask, trust: CargoTrust) -> tuple[float, tuple[float, float]]:
