@@ -35,6 +35,8 @@ SIDES_M = ((2.0, 16.0), (2.0, 8.0))
 """Lengths and widths of what is set down."""
 SHADE = (-1.3, -0.5)
 """Logarithm of the light in shadow over that in the sun."""
+BLUER = ((-0.35, 0.15), (-0.3, 0.12))
+"""Mean and spread of near infrared and hue in shadow, lit by the sky alone."""
 SUNLESS = 0.15
 """Share of crops whose sun is withheld."""
 
@@ -164,6 +166,12 @@ def swept(body: Array, step: tuple[float, float], height_m: float) -> Array:
     return out
 
 
+def _darken(shown: Shown, shade: Array, rng: Rng) -> None:
+    """Let ground lie in shadow."""
+    infrared, hue = (float(rng.normal(*law)) for law in BLUER)
+    shown.change(shade * float(rng.uniform(*SHADE)), shade * infrared, shade * hue)
+
+
 def _set_down(shown: Shown, rng: Rng) -> None:
     """More cargo, of any shape and colour, with its shadow."""
     if rng.random() >= SET_DOWN:
@@ -174,7 +182,7 @@ def _set_down(shown: Shown, rng: Rng) -> None:
         if body.sum() < 2 or (body * (shown.share > 0)).any():
             continue
         shade = _spread(swept(body, shown.shadow(), float(rng.uniform(0.7, 4.0))) * (1 - body), rng)
-        shown.change(shade * rng.uniform(*SHADE) * (1 - _spread(shown.share, rng)), shade * rng.normal(0.1, 0.1))
+        _darken(shown, shade * (1 - _spread(shown.share, rng)), rng)
         _lay(shown, _spread(body, rng), rng, kept=0.0)
         shown.share = np.maximum(shown.share, body)
 
@@ -189,7 +197,7 @@ def _no_cargo(shown: Shown, rng: Rng) -> None:
         thrown = swept(thing, step, float(rng.uniform(2, 8)))
         start = rng.uniform(3, 12) * np.array(step) / max(np.hypot(*step), 1e-6) * metre
         shade = _spread(ndimage.shift(thrown, start, order=1, prefilter=False), rng)
-        shown.change(bare * shade * rng.uniform(*SHADE), bare * shade * rng.normal(0.1, 0.1))
+        _darken(shown, bare * shade, rng)
     for share, law, grains in ((0.15, (-0.7, -0.1), (2, 12)), (0.12, (0.2, 1.4), (1, 10))):
         if rng.random() < share:
             field = smooth(rng, shape, float(rng.uniform(*grains)) * metre) + 0.3 * smooth(rng, shape, metre)

@@ -54,7 +54,7 @@ SEEN = 0.9
 """Share of a heap that must be in view for it to count."""
 INSIDE = 0.95
 """Share of errors that intervals hold."""
-SIDES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
+SIDES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 DOUBTS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Values tried for the parts of an interval's half width."""
 
@@ -189,16 +189,20 @@ def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw]:
     )
 
 
-def _narrowest(error: Array, first: Array, second: Array, seconds: Sequence[float]) -> tuple[float, float]:
-    """Return shares of two measures whose hypotenuse holds `INSIDE` of errors, the narrowest in the mean."""
+def _narrowest(error: Array, area_m2: Array) -> tuple[float, float]:
+    """Return the share of the area and the metres that hold `INSIDE` of errors, of small pieces and of large ones."""
+    large = area_m2 > np.median(area_m2)
     best = (np.inf, 0.0, 0.0)
-    rank = min(int(np.ceil(INSIDE * (len(error) + 1))), len(error)) - 1
-    for share in (0.0, *seconds):
-        rest = np.sqrt(np.maximum(error**2 - (share * second) ** 2, 0)) / first
-        needed = float(np.sort(rest)[rank])
-        width = float(np.median(np.hypot(needed * first, share * second)))
-        best = min(best, (width, needed, share))
+    for share in SIDES:
+        rest = np.sqrt(np.maximum(error**2 - (share * area_m2) ** 2, 0) / area_m2)
+        metres = max(float(np.sort(part)[_rank(len(part))]) for part in (rest[~large], rest[large]))
+        width = float(np.mean(np.hypot(metres * np.sqrt(area_m2), share * area_m2) / area_m2))
+        best = min(best, (width, share, metres))
     return best[1], best[2]
+
+
+def _rank(count: int) -> int:
+    return min(int(np.ceil(INSIDE * (count + 1))), count) - 1
 
 
 def trust_of(looks: Sequence[Look]) -> CargoTrust:
@@ -214,7 +218,7 @@ def trust_of(looks: Sequence[Look]) -> CargoTrust:
     if len(pairs) < FEWEST:
         raise BadInput(f"only {len(pairs)} heaps found, intervals need {FEWEST}: draw more held-out series")
     true, said = pairs[:, 0].astype(np.float64), pairs[:, 1].astype(np.float64)
-    metres, share = _narrowest(np.abs(said - true), np.sqrt(said), said, SIDES)
+    share, metres = _narrowest(np.abs(said - true), said)
     fills = np.array([(look.fill, look.true_fill, look.doubt) for look in looks if look.true_fill is not None])
     flat, doubt = _flat(np.abs(fills[:, 0] - fills[:, 1]), fills[:, 2])
     trust = CargoTrust(usual, odd, (share, metres), (flat, doubt), np.inf)
@@ -224,9 +228,8 @@ def trust_of(looks: Sequence[Look]) -> CargoTrust:
 def _flat(error: Array, doubt: Array) -> tuple[float, float]:
     """Return the flat part and the multiple of doubt that hold `INSIDE` of the errors of fills."""
     best = (np.inf, 0.0, 0.0)
-    rank = min(int(np.ceil(INSIDE * (len(error) + 1))), len(error)) - 1
     for times in DOUBTS:
-        flat = max(float(np.sort(error - times * doubt)[rank]), 0.002)
+        flat = max(float(np.sort(error - times * doubt)[_rank(len(error))]), 0.002)
         best = min(best, (float((flat + times * doubt).mean()), flat, times))
     return best[1], best[2]
 
