@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from shapely import Polygon
 
 from rail_watch.aoi.site import Site
@@ -29,7 +30,16 @@ from rail_watch.interpret.heights import Height, ShadowScene, height_of
 from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.outlines import along_pixels, within_pixels
-from rail_watch.interpret.pieces import EVEN, CargoTrust, among_several, area_interval, fill_of, load_trust, pieces_of
+from rail_watch.interpret.pieces import (
+    EVEN,
+    CargoTrust,
+    Pieces,
+    among_several,
+    area_interval,
+    fill_of,
+    load_trust,
+    pieces_of,
+)
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import mask_of, reproject
@@ -43,6 +53,9 @@ LEAST_VISIBLE = 0.1
 """Less of an apron in sight, and nothing is said of it."""
 RESTLESS = 0.25
 """Where open ground differs from the bare baseline by as much (spread of the logarithm), a scene is odd."""
+DARK, TALL_M, THROWN = -0.4, 3.5, 0.8
+"""Logarithm of the light over the apron's from which a piece may be a shadow, how tall the heap may be that throws it,
+and how much of the piece must lie in that shadow."""
 MAYBE = -1.0
 """Log odds from which a pixel of the first round takes no part in the second's picture of bare apron."""
 
@@ -162,6 +175,7 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
     in_sight = np.full(len(pieces.area_m2), ground.sum() * window.gsd_m**2)
     large = pieces.area_m2 >= LEAST_AREA_M2
     p_value = (trust.odd if look.odd else trust.usual).p_value(pieces.statistic, in_sight)
+    large &= ~_shadows(pieces, look.contrast, window.shadows[t] / window.gsd_m)
     p_value[large] = among_several(p_value[large])
     good = large & (p_value < rate)
     if window.gsd_m <= FINE_GSD_M:
@@ -182,6 +196,32 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
         height = height_of(pieces.labels == i + 1, shown)
         piles.append(Pile(window.area.id, t, polygon, area, area_interval(area, trust), float(p_value[i]), height))
     return tuple(piles)
+
+
+def _shadows(pieces: Pieces, contrast: Array, steps: NDArray[np.float64]) -> Mask:
+    """(pieces,) what lies where the shadow of a plainer piece falls, and is as dark as a shadow.
+
+    Parameters
+    ----------
+    steps : rows and columns by which the shadow of a metre of height falls.
+    """
+    count = len(pieces.area_m2)
+    out = np.zeros(count, dtype=bool)
+    if count < 2 or not steps.any():
+        return out
+    index = np.arange(1, count + 1)
+    dark = np.asarray(ndimage.median(np.nan_to_num(contrast), pieces.labels, index)) < DARK
+    reach = float(np.hypot(*steps)) * TALL_M
+    for i in np.flatnonzero(dark).tolist():
+        plainer = np.isin(pieces.labels, np.flatnonzero(pieces.statistic > pieces.statistic[i]) + 1)
+        rows, cols = np.nonzero(pieces.labels == i + 1)
+        thrown = np.zeros(len(rows), dtype=bool)
+        for share in np.linspace(0, 1, int(np.ceil(reach)) + 1)[1:]:
+            r, c = (np.round(at - share * TALL_M * s).astype(int) for at, s in zip((rows, cols), steps, strict=True))
+            inside = (r >= 0) & (c >= 0) & (r < plainer.shape[0]) & (c < plainer.shape[1])
+            thrown[inside] |= plainer[r[inside], c[inside]]
+        out[i] = thrown.mean() > THROWN
+    return out
 
 
 def _why(stack: Stack, apron: Polygon, t: int) -> str | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from rail_watch.interpret.null import EmptyLaw
-from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
+from rail_watch.interpret.strips import FINE_GSD_M
 
 Array = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -26,8 +26,8 @@ NECK_M, NECK_SHARE = 0.7, 0.3
 the larger's width."""
 PLAIN = 0.8
 """Quantile of a piece's log odds that stands for the piece."""
-EVEN, PARTLY = 0.0, (0.0, 0.0)
-"""Log odds from which a pixel belongs to a piece: where heaps fill no pixel, up to 6 m and beyond, from less."""
+EVEN = 0.0
+"""Log odds from which a pixel belongs to a piece."""
 ASTRAY_M = 1.2
 """Coverage this far beyond a piece's edge is still its own: pixels cut by its outline, blurred ones."""
 
@@ -86,7 +86,7 @@ def pieces_of(odds: Array, ground: Mask, *, gsd_m: float) -> Pieces:
     odds : (row, column) log odds of cargo.
     ground : (row, column) open apron that could be seen.
     """
-    solid = (odds > edge_of(gsd_m)) & ground
+    solid = (odds > EVEN) & ground
     share = np.where(ground, special.expit(odds), 0).astype(np.float32)
     labels = _apart(solid, gsd_m) if gsd_m <= FINE_GSD_M else ndimage.label(solid, np.ones((3, 3)))[0]
     labels = np.asarray(labels, dtype=np.int32)
@@ -99,11 +99,6 @@ def pieces_of(odds: Array, ground: Mask, *, gsd_m: float) -> Pieces:
     boxes = ndimage.find_objects(labels)
     plain = [np.quantile(odds[box][labels[box] == i], PLAIN) for i, box in enumerate(boxes, start=1)]
     return Pieces(labels, np.asarray(own, dtype=np.int32), share, area, np.asarray(plain, dtype=np.float64))
-
-
-def edge_of(gsd_m: float) -> float:
-    """Log odds from which a pixel belongs to a piece."""
-    return EVEN if gsd_m <= FINE_GSD_M else PARTLY[gsd_m > MIDDLE_GSD_M]
 
 
 def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:
