@@ -54,6 +54,8 @@ SEEN = 0.9
 """Share of a heap that must be in view for it to count."""
 INSIDE = 0.95
 """Share of errors that intervals hold."""
+SIZES = 5
+"""Groups of pieces by size, in each of which intervals of areas hold."""
 SIDES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 DOUBTS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Values tried for the parts of an interval's half width."""
@@ -190,12 +192,12 @@ def laws_of(looks: Sequence[Look]) -> tuple[EmptyLaw, EmptyLaw]:
 
 
 def _narrowest(error: Array, area_m2: Array) -> tuple[float, float]:
-    """Return the share of the area and the metres that hold `INSIDE` of errors, of small pieces and of large ones."""
-    large = area_m2 > np.median(area_m2)
+    """Return the share of the area and the metres that hold `INSIDE` of errors, of pieces of every size."""
+    sizes = np.array_split(np.argsort(area_m2, kind="stable"), max(min(len(area_m2) // FEWEST, SIZES), 1))
     best = (np.inf, 0.0, 0.0)
     for share in SIDES:
         rest = np.sqrt(np.maximum(error**2 - (share * area_m2) ** 2, 0) / area_m2)
-        metres = max(float(np.sort(part)[_rank(len(part))]) for part in (rest[~large], rest[large]))
+        metres = max(float(np.sort(part)[_rank(len(part))]) for part in (rest[size] for size in sizes))
         width = float(np.mean(np.hypot(metres * np.sqrt(area_m2), share * area_m2) / area_m2))
         best = min(best, (width, share, metres))
     return best[1], best[2]
