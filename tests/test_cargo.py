@@ -21,7 +21,8 @@ from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.interpret.aprons import CHANNELS, SCALARS, shadow_steps, turn, turn_back
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.ground_network import GroundNetwork, apply_ground_network, load_ground_network
-from rail_watch.interpret.pieces import fill_of, load_trust, pieces_of
+from rail_watch.interpret.outlines import along_pixels, within_pixels
+from rail_watch.interpret.pieces import among_several, fill_of, load_trust, pieces_of
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import reproject, zones_of
 
@@ -247,3 +248,44 @@ def test_the_interval_of_fill_holds_the_fill(level: float) -> None:
     odds = np.full((9, 9), level, np.float32)
     fill, (low, high) = fill_of(odds, np.ones((9, 9), bool), load_trust("fine"))
     assert 0 <= low <= fill <= high <= 1
+
+
+def test_several_pieces_are_held_to_less_and_one_to_the_same() -> None:
+    assert among_several(np.array([0.02])) == pytest.approx(0.02)
+    adjusted = among_several(np.array([1e-6, 0.015, 0.3, 0.018]))
+    assert adjusted[0] == pytest.approx(1e-6, rel=1e-3)
+    # The third strongest of pieces of which a bare apron shows 0.018 is one of three.
+    assert adjusted[1] == adjusted[3] == pytest.approx(0.006, rel=0.02) and adjusted[2] == pytest.approx(
+        0.085, rel=0.05
+    )
+    assert len(among_several(np.zeros(0))) == 0
+
+
+def test_looks_at_bare_aprons_pass_as_often_as_is_asked() -> None:
+    rng = np.random.default_rng(7)
+    passes = 0
+    for _ in range(4000):
+        # False pieces come one by one: of their strongest, the law.
+        strength = rng.exponential(1.0, rng.poisson(0.4))
+        p_value = -np.expm1(-0.4 * np.exp(-strength))
+        passes += bool((among_several(p_value) < 0.05).any())
+    assert passes / 4000 == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize("gsd_m", [3.0, 10.0])
+def test_a_heap_smaller_than_its_pixels_is_outlined_within_them(gsd_m: float) -> None:
+    heap = on_ground(31.0, 27.0, 3.6 * gsd_m, 1.7 * gsd_m)
+    transform, shape = Affine(gsd_m, 0, LEFT, 0, -gsd_m, TOP), (20, 30)
+    parts = rasterize([heap], (20 * 30, 30 * 30), transform=transform @ Affine.scale(1 / 30))
+    share = parts.reshape(20, 30, 30, 30).mean(axis=(1, 3))
+    odds = np.clip(np.log(share + 1e-9) - np.log(1 - share + 1e-9), -9, 9).astype(np.float32)
+    pieces = pieces_of(odds, np.ones(shape, bool), gsd_m=gsd_m)
+    kept = np.ones(len(pieces.area_m2), bool)
+    within = within_pixels(pieces, kept, transform, gsd_m=gsd_m)[0]
+    along = along_pixels(pieces.labels, kept, transform)[0]
+
+    def overlap(outline: Polygon) -> float:
+        return float(outline.intersection(heap).area / outline.union(heap).area)
+
+    assert within.area == pytest.approx(heap.area, rel=0.1)
+    assert overlap(within) > 0.75 and overlap(within) >= overlap(along)

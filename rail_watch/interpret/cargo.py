@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import shapes
+from scipy import ndimage
 from shapely import Polygon
 
 from rail_watch.aoi.site import Site
@@ -30,7 +29,18 @@ from rail_watch.interpret.ground_network import apply_ground_network, load_groun
 from rail_watch.interpret.heights import Height, ShadowScene, height_of
 from rail_watch.interpret.looks import REASONS, UNLIKE
 from rail_watch.interpret.network import network_class
-from rail_watch.interpret.pieces import EVEN, CargoTrust, area_interval, fill_of, load_trust, pieces_of
+from rail_watch.interpret.outlines import along_pixels, within_pixels
+from rail_watch.interpret.pieces import (
+    EVEN,
+    CargoTrust,
+    Pieces,
+    among_several,
+    area_interval,
+    fill_of,
+    load_trust,
+    pieces_of,
+)
+from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import mask_of, reproject
 
@@ -43,6 +53,9 @@ LEAST_VISIBLE = 0.1
 """Less of an apron in sight, and nothing is said of it."""
 RESTLESS = 0.25
 """Where open ground differs from the bare baseline by as much (spread of the logarithm), a scene is odd."""
+DARK, TALL_M, THROWN = -0.4, 3.5, 0.8
+"""Logarithm of the light over the apron's from which a piece may be a shadow, how tall the heap may be that throws it,
+and how much of the piece must lie in that shadow."""
 MAYBE = -1.0
 """Log odds from which a pixel of the first round takes no part in the second's picture of bare apron."""
 
@@ -70,7 +83,7 @@ class Pile:
     area_m2: float
     area_m2_95: tuple[float, float]
     p_value: float
-    """Probability that an empty apron shows a piece as plain as this or more so."""
+    """Probability that an empty apron shows a piece as plain as this or more so; adjusted where there are several."""
     height: Height | None = None
     """None where no shadow of it could be measured."""
 
@@ -107,7 +120,7 @@ def aprons_of(
             continue
         for t, look in enumerate(odds_of(window)):
             reason = _why(stack, area.polygon, t)
-            states.append(_state(window, look, t, reason=reason, rate=false_alarm_rate))
+            states.append(judge_apron(window, look, t, reason=reason, rate=false_alarm_rate))
     return states
 
 
@@ -143,7 +156,7 @@ def _round(window: Window, weights: Array, taken: Mask | None) -> list[ApronOdds
     return out
 
 
-def _state(window: Window, look: ApronOdds | None, t: int, *, reason: str | None, rate: float) -> ApronState:
+def judge_apron(window: Window, look: ApronOdds | None, t: int, *, reason: str | None, rate: float) -> ApronState:
     visible = float((window.inside & window.usable[t]).sum() / window.inside.sum())
     reason = reason if visible <= 0.995 else None
     if look is None or visible < LEAST_VISIBLE or not np.isfinite(look.odds).any():
@@ -156,19 +169,19 @@ def _state(window: Window, look: ApronOdds | None, t: int, *, reason: str | None
 
 
 def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: float) -> tuple[Pile, ...]:
-    """Pieces that an empty apron of this size would show less often than at the rate."""
+    """Pieces plainer than an empty apron of this size shows at the rate, their number allowed for."""
     ground = np.isfinite(look.odds)
     pieces = pieces_of(look.odds, ground, gsd_m=window.gsd_m)
     in_sight = np.full(len(pieces.area_m2), ground.sum() * window.gsd_m**2)
+    large = pieces.area_m2 >= LEAST_AREA_M2
     p_value = (trust.odd if look.odd else trust.usual).p_value(pieces.statistic, in_sight)
-    good = (p_value < rate) & (pieces.area_m2 >= LEAST_AREA_M2)
-    outlines: dict[int, Polygon] = {}
-    kept = np.isin(pieces.labels, np.flatnonzero(good) + 1)
-    for geometry, label in shapes(pieces.labels, kept, connectivity=8, transform=window.grid.transform):
-        outline = shapely.geometry.shape(geometry)
-        before = outlines.get(int(label) - 1)
-        if before is None or before.area < outline.area:
-            outlines[int(label) - 1] = outline
+    large &= ~_shadows(pieces, look.contrast, window.shadows[t] / window.gsd_m)
+    p_value[large] = among_several(p_value[large])
+    good = large & (p_value < rate)
+    if window.gsd_m <= FINE_GSD_M:
+        outlines = along_pixels(pieces.labels, good, window.grid.transform)
+    else:
+        outlines = within_pixels(pieces, good, window.grid.transform, gsd_m=window.gsd_m)
     shown = ShadowScene(
         contrast=look.contrast,
         open=np.isfinite(look.contrast) & ~window.blocked,
@@ -177,12 +190,38 @@ def _piles(window: Window, look: ApronOdds, t: int, *, trust: CargoTrust, rate: 
         gsd_m=window.gsd_m,
     )
     piles = []
-    for i, outline in sorted(outlines.items()):
+    for i, outline in outlines.items():
         area = float(pieces.area_m2[i])
         polygon = reproject(outline, window.grid.crs, WGS84)
         height = height_of(pieces.labels == i + 1, shown)
         piles.append(Pile(window.area.id, t, polygon, area, area_interval(area, trust), float(p_value[i]), height))
     return tuple(piles)
+
+
+def _shadows(pieces: Pieces, contrast: Array, steps: NDArray[np.float64]) -> Mask:
+    """(pieces,) what lies where the shadow of a plainer piece falls, and is as dark as a shadow.
+
+    Parameters
+    ----------
+    steps : rows and columns by which the shadow of a metre of height falls.
+    """
+    count = len(pieces.area_m2)
+    out = np.zeros(count, dtype=bool)
+    if count < 2 or not steps.any():
+        return out
+    index = np.arange(1, count + 1)
+    dark = np.asarray(ndimage.median(np.nan_to_num(contrast), pieces.labels, index)) < DARK
+    reach = float(np.hypot(*steps)) * TALL_M
+    for i in np.flatnonzero(dark).tolist():
+        plainer = np.isin(pieces.labels, np.flatnonzero(pieces.statistic > pieces.statistic[i]) + 1)
+        rows, cols = np.nonzero(pieces.labels == i + 1)
+        thrown = np.zeros(len(rows), dtype=bool)
+        for share in np.linspace(0, 1, int(np.ceil(reach)) + 1)[1:]:
+            r, c = (np.round(at - share * TALL_M * s).astype(int) for at, s in zip((rows, cols), steps, strict=True))
+            inside = (r >= 0) & (c >= 0) & (r < plainer.shape[0]) & (c < plainer.shape[1])
+            thrown[inside] |= plainer[r[inside], c[inside]]
+        out[i] = thrown.mean() > THROWN
+    return out
 
 
 def _why(stack: Stack, apron: Polygon, t: int) -> str | None:

@@ -37,16 +37,36 @@ class GroundNetwork:
     """So many pixels make one of the coarser grid, each way."""
 
 
+def as_arrays(network: GroundNetwork) -> dict[str, NDArray[np.generic]]:
+    """Return the weights by the names they have in a file."""
+    values: dict[str, NDArray[np.generic]] = {
+        "dilation": np.array(network.dilation),
+        "factor": np.array(network.factor),
+        "whole": network.whole,
+    }
+    for name, (weights, bias) in network.layers.items():
+        values |= {name: weights, f"{name}_bias": bias}
+    return values
+
+
+def from_arrays(values: Mapping[str, NDArray[np.generic]]) -> GroundNetwork:
+    """Return the network that `as_arrays` took apart."""
+
+    def array(name: str) -> Array:
+        return np.asarray(values[name], dtype=np.float32)
+
+    dilation = tuple(int(d) for d in values["dilation"])
+    names = ["read", "down", *(f"wider_{i}" for i in range(len(dilation))), "up", "join", "say"]
+    layers = {name: (array(name), array(f"{name}_bias")) for name in names}
+    return GroundNetwork(layers, array("whole"), dilation, int(values["factor"]))
+
+
 @cache
 def load_ground_network(name: str) -> GroundNetwork:
     """Read the weights that come with the package, for a class of GSD."""
     file = resources.files("rail_watch.interpret").joinpath("weights", f"cargo-{name}.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-        values = {key: np.asarray(data[key]) for key in data.files}
-    dilation = tuple(int(d) for d in values["dilation"])
-    names = ["read", "down", *(f"wider_{i}" for i in range(len(dilation))), "up", "join", "say"]
-    layers = {n: (values[n].astype(np.float32), values[f"{n}_bias"].astype(np.float32)) for n in names}
-    return GroundNetwork(layers, values["whole"].astype(np.float32), dilation, int(values["factor"]))
+        return from_arrays({key: np.asarray(data[key]) for key in data.files})
 
 
 def _around(values: Array, layer: tuple[Array, Array], dilation: int = 1) -> Array:

@@ -38,6 +38,10 @@ class Pieces:
 
     labels: NDArray[np.int32]
     """(row, column) 0 where there is none."""
+    own: NDArray[np.int32]
+    """(row, column) the same with the pixels round a piece that it covers in part."""
+    share: Array
+    """(row, column) how much of each pixel is covered."""
     area_m2: Numbers
     statistic: Numbers
     """Evidence: the log odds that a fifth of its pixels exceed, so that its edge does not dilute it."""
@@ -83,18 +87,18 @@ def pieces_of(odds: Array, ground: Mask, *, gsd_m: float) -> Pieces:
     ground : (row, column) open apron that could be seen.
     """
     solid = (odds > EVEN) & ground
+    share = np.where(ground, special.expit(odds), 0).astype(np.float32)
     labels = _apart(solid, gsd_m) if gsd_m <= FINE_GSD_M else ndimage.label(solid, np.ones((3, 3)))[0]
     labels = np.asarray(labels, dtype=np.int32)
     index = np.arange(1, int(labels.max(initial=0)) + 1)
     if len(index) == 0:
-        return Pieces(labels, np.zeros(0), np.zeros(0))
-    share = np.where(ground, special.expit(odds), 0)
+        return Pieces(labels, labels, share, np.zeros(0), np.zeros(0))
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     own = np.where(distance <= max(ASTRAY_M / gsd_m, 1.0), labels[tuple(nearest)], 0)
     area = np.asarray(ndimage.sum_labels(share, own, index)) * gsd_m**2
     boxes = ndimage.find_objects(labels)
     plain = [np.quantile(odds[box][labels[box] == i], PLAIN) for i, box in enumerate(boxes, start=1)]
-    return Pieces(labels, area, np.asarray(plain, dtype=np.float64))
+    return Pieces(labels, np.asarray(own, dtype=np.int32), share, area, np.asarray(plain, dtype=np.float64))
 
 
 def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:
@@ -117,6 +121,22 @@ def _apart(solid: Mask, gsd_m: float) -> NDArray[np.int32]:
             out[box] = np.where(parts > 1, count + parts - 1, out[box])
             count += several - 1
     return np.asarray(out, dtype=np.int32)
+
+
+def among_several(p_value: Numbers) -> Numbers:
+    """Adjust the p-values of the pieces of one look, each that of the strongest of a bare apron, for their number.
+
+    Where a heap lies others may: of the i strongest pieces a bare apron's expected number of such may be i times as
+    large (Benjamini and Hochberg, J. R. Stat. Soc. B 57, 1995). The share of looks at bare aprons that show a piece
+    stays what it was, and the share of false ones among the pieces listed is held as well.
+    """
+    with np.errstate(divide="ignore"):
+        expected = -np.log1p(-np.minimum(p_value, 1.0))
+    order = np.argsort(expected, kind="stable")
+    each = expected[order] / np.arange(1, len(order) + 1)
+    out = np.empty(len(order))
+    out[order] = np.minimum.accumulate(each[::-1])[::-1]
+    return np.asarray(-np.expm1(-out), dtype=np.float64)
 
 
 def fill_of(odds: Array, ground: Mask, trust: CargoTrust) -> tuple[float, tuple[float, float]]:

@@ -7,8 +7,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 
 from rail_watch.errors import BadInput, RailWatchError
 from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, REPORTING, Drawn, chosen, seeds_of
@@ -67,10 +69,7 @@ def sections(options: argparse.Namespace) -> None:
 
 def learn(options: argparse.Namespace) -> None:
     """Learn the weights of each class."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise BadInput(NO_TORCH) from None
+    torch = _torch()
     from scripts.train_network.trains.files import read_network, write_network
     from scripts.train_network.trains.learn import PLANS, Course, by_track, iterations_for
     from scripts.train_network.trains.learn import learn as learn_one
@@ -175,6 +174,82 @@ def car_learn(options: argparse.Namespace) -> None:
     print(table(together(held), weights))
 
 
+def cargo_rows(options: argparse.Namespace) -> None:
+    """Turn the aprons of series into training rows."""
+    from scripts.train_network.cargo.rows import write_rows
+
+    for series in _there(options, sections=False):
+        if series.aprons(options.work).exists():
+            say(f"{series.name}: there already")
+            continue
+        try:
+            rows = write_rows(series, options.work)
+        except RailWatchError as error:
+            say(f"{series.name}: left out: {error}")
+            continue
+        say(f"{series.name}: {rows} rows{', held out' if series.held_out else ''}")
+
+
+def cargo_learn(options: argparse.Namespace) -> None:
+    """Learn the weights for cargo of each class."""
+    torch = _torch()
+    from scripts.train_network.cargo.files import read_network, write_network
+    from scripts.train_network.cargo.learn import PLANS
+    from scripts.train_network.cargo.learn import learn as learn_one
+    from scripts.train_network.cargo.rows import read_rows
+
+    torch.set_num_threads(options.threads)
+    for name in options.network_class:
+        own = argparse.Namespace(**vars(options) | {"network_class": [name]})
+        files = [(one.aprons(options.work), one.held_out) for one in _series(own) if one.aprons(options.work).exists()]
+        taught, held = ([f for f, held_out in files if held_out == state] for state in (False, True))
+        if not taught:
+            raise BadInput(f"{options.work}: no rows of aprons of {name}; run the step 'cargo-rows' first")
+        rows, checked = ([row for file in part for row in read_rows(file)] for part in (taught, held))
+        plan = PLANS[name] if options.batches is None else replace(PLANS[name], iterations=options.batches)
+        say(f"{name}: {len(rows)} rows of {len(taught)} series; {plan.iterations} batches")
+        network = learn_one(
+            rows,
+            checked,
+            plan,
+            seed=options.seed,
+            start=read_network(options.begin / f"cargo-{name}.npz") if options.begin else None,
+            progress=lambda line, name=name: say(f"{name}: {line}"),
+        )
+        file = _weights(options) / f"cargo-{name}.npz"
+        write_network(file, network)
+        say(f"{file}: written")
+
+
+def cargo_measure(options: argparse.Namespace) -> None:
+    """Measure laws of bare aprons and errors of areas and fills on held-out series, and print how the network does."""
+    from scripts.train_network.cargo.files import read_network, write_trust
+    from scripts.train_network.cargo.measure import figures_of, looked_at, trust_of
+    from scripts.train_network.cargo.measure import table as cargo_table
+
+    for name in options.network_class:
+        own = argparse.Namespace(**vars(options) | {"network_class": [name]})
+        network = read_network(_weights(options) / f"cargo-{name}.npz")
+        looked = []
+        for series in _there(own, sections=False, held_out=True):
+            found = list(looked_at(series.folder(options.work), network))
+            looked += found
+            say(f"{series.name}: {sum(len(one.looks) for one in found)} looks")
+        trust = trust_of([look for one in looked for look in one.looks])
+        file = _weights(options) / f"cargo-{name}-empty.npz"
+        write_trust(file, trust)
+        say(f"{file}: written")
+        print(cargo_table(name, figures_of(looked, trust), trust), end="\n\n")
+
+
+def _torch() -> ModuleType:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise BadInput(NO_TORCH) from None
+    return torch
+
+
 def _fine(options: argparse.Namespace) -> list[Drawn]:
     own = argparse.Namespace(**vars(options) | {"network_class": ["fine"]})
     return _there(own, sections=False)
@@ -191,8 +266,12 @@ STEPS = {
     "measure": measure,
     "car-rows": car_rows,
     "car-learn": car_learn,
+    "cargo-rows": cargo_rows,
+    "cargo-learn": cargo_learn,
+    "cargo-measure": cargo_measure,
 }
-"""In the order they are run; `car-` are of the regression for kinds of railcars, the others of the network."""
+"""In the order they are run; `car-` are of the regression for kinds of railcars, `cargo-` of the network for cargo, the
+others of the network for trains."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,10 +287,13 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("--scenes", type=int, help="scenes per series (default: the renderer's own choice)")
         if name == "learn":
             own.add_argument("--epochs", type=float, help="default: by class")
+        if name == "cargo-learn":
+            own.add_argument("--batches", type=int, help="crops are shown in so many batches (default: by class)")
+        if name in ("learn", "cargo-learn"):
             own.add_argument("--begin", type=Path, help="folder of weights to begin with (default: random ones)")
             own.add_argument("--seed", type=int, default=0, help="of weights and crops (default: %(default)s)")
             own.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4))
-        if name in ("learn", "measure", "car-learn"):
+        if name in ("learn", "measure", "car-learn", "cargo-learn", "cargo-measure"):
             own.add_argument("--weights", type=Path, help="folder of the weights (default: WORK/weights)")
     parser.epilog = "held out: " + "; ".join(
         f"{renderer} {', '.join(map(str, sorted(seeds)))}" for renderer, seeds in HELD_OUT.items()

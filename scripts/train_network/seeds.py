@@ -52,6 +52,10 @@ class Drawn:
         """Where what is shown of its cars lies."""
         return work / "cars" / self.renderer / self.network_class / f"{self.seed}.npz"
 
+    def aprons(self, work: Path) -> Path:
+        """Where the training rows of its aprons lie."""
+        return work / "aprons" / self.renderer / self.network_class / f"{self.seed}.npz"
+
 
 def seeds_of(text: str) -> list[int]:
     """`3`, `3-7` or `3,5,9-11` as a list.

@@ -13,12 +13,12 @@ from rail_watch.aoi.site import Site
 from rail_watch.change.measure import measure
 from rail_watch.change.radiometry import Radiometry, fit_radiometry
 from rail_watch.detect import _read_all, groups_of
-from rail_watch.evaluate.truth import TrueTrack, Truth, parse_truth
+from rail_watch.evaluate.truth import TrueScene, TrueTrack, Truth, parse_truth
 from rail_watch.interpret.findings import _with_cover
 from rail_watch.interpret.strips import make_strips
 from rail_watch.interpret.yard import Yard, make_yard
 from rail_watch.prepare.stack import Stack, prepare
-from rail_watch.prepare.zones import zones_of
+from rail_watch.prepare.zones import Zones, zones_of
 
 Interval = tuple[float, float]
 
@@ -54,6 +54,18 @@ class LabelledYard:
         return self.truth.get((self.scenes[t], self.yard.strips[k].track))
 
 
+@dataclass(frozen=True)
+class LabelledStack:
+    """The scenes of one series that are judged together, as `rail_watch.interpret.findings` hands them to each part."""
+
+    stack: Stack
+    site: Site
+    zones: Zones
+    radiometry: Radiometry
+    truth: tuple[TrueScene, ...]
+    """Of each scene."""
+
+
 def read_truth(folder: Path) -> tuple[Truth, dict[tuple[str, str], TrackTruth]]:
     """Read the truth of a series, and by scene and track where its cars are coupled."""
     document = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
@@ -67,10 +79,10 @@ def _gaps(track: Mapping[str, Any]) -> tuple[Interval, ...]:
     return tuple((float(first["end_m"]), float(second["start_m"])) for first, second in pairs)
 
 
-def labelled_yards(folder: Path) -> Iterator[LabelledYard]:
-    """Prepare a series up to where the rounds of looking begin; one yard per group of scenes judged together."""
+def labelled_stacks(folder: Path) -> Iterator[LabelledStack]:
+    """Prepare a series up to where looking begins; one stack per group of scenes judged together."""
     site = aoi.read(str(folder / "aoi.geojson"))
-    _, truth = read_truth(folder)
+    truth = {scene.id: scene for scene in read_truth(folder)[0].scenes}
     refs = imagery.find(site, (None, None), source=str(folder)).scenes
     scenes, _ = _read_all(refs, site, jobs=1, progress=None)
     for sensor, group in groups_of(scenes):
@@ -78,7 +90,15 @@ def labelled_yards(folder: Path) -> Iterator[LabelledYard]:
         zones = zones_of(site, stack.grid)
         radiometry = fit_radiometry(stack, zones)
         stack = _with_cover(stack, measure(stack, zones, radiometry=radiometry))
-        strips = make_strips(stack, site)
+        yield LabelledStack(stack, site, zones, radiometry, tuple(truth[ref.id] for ref in stack.scenes))
+
+
+def labelled_yards(folder: Path) -> Iterator[LabelledYard]:
+    """Prepare a series up to where the rounds of looking begin; one yard per group of scenes judged together."""
+    _, truth = read_truth(folder)
+    for labelled in labelled_stacks(folder):
+        strips = make_strips(labelled.stack, labelled.site)
         if strips:
-            yard = make_yard(stack, site, strips, radiometry)
-            yield LabelledYard(yard, site, tuple(ref.id for ref in stack.scenes), truth, stack, radiometry)
+            yard = make_yard(labelled.stack, labelled.site, strips, labelled.radiometry)
+            scenes = tuple(ref.id for ref in labelled.stack.scenes)
+            yield LabelledYard(yard, labelled.site, scenes, truth, labelled.stack, labelled.radiometry)

@@ -1,0 +1,1 @@
+"""The network for cargo on aprons: training rows, learning, measuring (docs/training.md)."""
