@@ -216,10 +216,12 @@ def test_a_full_disk_is_one_line() -> None:
 
 def test_an_interrupt_from_the_keyboard() -> None:
     code = (
-        "import sys, time, types, click\nfrom rail_watch.cli import main\n"
+        "import signal, sys, time, types, click\nfrom rail_watch.cli import main\n"
         "def wait():\n    click.echo('ready')\n    sys.stdout.flush()\n    time.sleep(60)\n"
         "sys.modules['wait'] = types.SimpleNamespace(command=click.Command('wait', callback=wait))\n"
-        "main.COMMANDS['wait'] = ('wait', 'Waits.')\nsys.argv = ['rail-watch', 'wait']\nmain.main()"
+        "main.COMMANDS['wait'] = ('wait', 'Waits.')\nsys.argv = ['rail-watch', 'wait']\n"
+        # A shell that runs the tests in the background leaves interrupts ignored to all below it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain.main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
