@@ -145,7 +145,8 @@ class Handler(BaseHTTPRequestHandler):
         if parts[1] == "busy":
             return self._send(429, b"too many requests")
         asked = parse_qs(urlsplit(self.path).query)["data"][0]
-        if "out geom" not in asked or "[timeout:" not in asked:
+        parts_asked = ("way[railway](", "nwr[building](", "nwr[landuse=railway](", "way[man_made=bridge](")
+        if not all(part in asked for part in ("out geom", "[timeout:", *parts_asked)):
             return self._send(400, b"no query")
         remark = {"remark": "runtime error: Query timed out"} if parts[1] == "broken" else {}
         self._json({**json.loads((FOLDER / "map.json").read_text()), **remark})

@@ -22,8 +22,9 @@ def query_of(box: tuple[float, float, float, float]) -> str:
     """Return the query for a box (west, south, east, north in degrees)."""
     west, south, east, north = (f"{value:.7f}" for value in box)
     place = f"({south},{west},{north},{east})"
-    wanted = f"way[railway]{place};way[building]{place};way[landuse=railway]{place};"
-    return f"[out:json][timeout:{TIMEOUT_S}][maxsize:64000000];({wanted});out geom;"
+    wanted = ("way[railway]", "nwr[building]", "nwr[landuse=railway]", "way[man_made=bridge]")
+    parts = "".join(f"{part}{place};" for part in wanted)
+    return f"[out:json][timeout:{TIMEOUT_S}][maxsize:64000000];({parts});out geom;"
 
 
 def ask(box: tuple[float, float, float, float]) -> object:
