@@ -11,7 +11,7 @@ from rail_watch import aoi
 from rail_watch.grid import WGS84
 from rail_watch.interpret.cars import count_cars, count_from_length
 from rail_watch.interpret.controls import AWAY_M, control_lines
-from rail_watch.interpret.limits import _limit
+from rail_watch.interpret.limits import _limit, _stated
 from rail_watch.interpret.network import (
     Network,
     apply_network,
@@ -190,6 +190,12 @@ def test_the_limit_is_where_nine_in_ten_are_found(true: float) -> None:
 def test_what_is_never_found_has_no_limit() -> None:
     lengths = np.geomspace(5, 130, 48)
     assert _limit(lengths, np.zeros(48, bool), 11.0) == float("inf")
+
+
+def test_no_limit_is_stated_below_the_shortest_train_looked_for() -> None:
+    assert _stated(14.0, factor=0.5, shortest_m=11.0) == 11.0
+    assert _stated(60.0, factor=0.5, shortest_m=11.0) == 30.0
+    assert _stated(float("inf"), factor=0.5, shortest_m=11.0) == float("inf")
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -42,7 +42,8 @@ def detection_limits(
     Trains of cars of many colours, with the shadow that the sun of that minute throws, are laid over empty stretches
     of the track that shows most of them, and sent the way every look goes. A logistic curve of detection against
     length gives the limit; the threshold is the one that the track's own length in sight asks for. Trains put in are
-    found more easily than real ones: the limit is as much longer as it must be on yards kept from the learning.
+    found more or less easily than real ones: the limit is as much longer or shorter as it must be on yards kept from
+    the learning, and never shorter than the shortest train that is looked for at all.
     """
     limits = np.full((len(yard.strips), yard.times), np.nan)
     restless: dict[int, Array] = {}
@@ -60,9 +61,15 @@ def detection_limits(
         lengths, statistics = _insertions(yard, model, (k, t), free[k], restless[k])
         for j in tracks:
             needed = looks.threshold(j, t, false_alarm_rate)
-            limit = factor * _limit(lengths, statistics > needed, shortest_train_m(yard.gsd_m))
+            shortest = shortest_train_m(yard.gsd_m)
+            limit = _stated(_limit(lengths, statistics > needed, shortest), factor=factor, shortest_m=shortest)
             limits[j, t] = limit if limit <= yard.strips[j].line.length else np.nan
     return limits
+
+
+def _stated(found_m: float, *, factor: float, shortest_m: float) -> float:
+    """Return the limit to state: as found of trains put in, set right by the factor; none shorter is looked for."""
+    return max(factor * found_m, shortest_m)
 
 
 def _insertions(
