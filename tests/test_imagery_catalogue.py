@@ -174,6 +174,23 @@ def test_of_two_processings_of_one_acquisition_the_newest_counts(tmp_path: Path)
     assert "one overpass" in result.notes[1] and len(result.notes) == 2
 
 
+def test_processings_under_ids_of_a_catalogue_s_own_are_known_by_the_product_s_name(tmp_path: Path) -> None:
+    def entry(number: int, baseline: str, made: str, updated: str) -> dict[str, Any]:
+        product = f"S2B_MSIL2A_20221104T021909_N{baseline.replace('.', '')}_R003_T52TEN_{made}.SAFE"
+        members = {"s2:product_uri": product, "s2:processing_baseline": baseline, "updated": updated}
+        return item(f"S2B_52TEN_20221104_{number}_L2A", platform="sentinel-2b", **members)
+
+    old = entry(0, "04.00", "20221104T054321", "2024-06-01T00:00:00Z")  # listed anew later, and older all the same
+    new = entry(1, "05.09", "20240101T000000", "2024-01-01T00:00:00Z")
+    result = found(save(tmp_path / "two.json", collection_of_items(old, new)))
+    assert [ref.id for ref in result.scenes] == ["S2B_52TEN_20221104_1_L2A"] and not result.scenes[0].tiles
+    assert "S2B_52TEN_20221104_0_L2A is an older processing" in result.notes[0]
+    # Of one baseline they are two parts of a tile, and both are read.
+    part = entry(1, "04.00", "20221104T061234", "2022-11-05T00:00:00Z")
+    (scene,) = found(save(tmp_path / "parts.json", collection_of_items(old, part))).scenes
+    assert {scene.id, *(tile.id for tile in scene.tiles)} == {f"S2B_52TEN_20221104_{i}_L2A" for i in (0, 1)}
+
+
 def test_tiles_are_one_look_only_of_one_satellite_orbit_and_day(tmp_path: Path) -> None:
     def tile(platform: str, orbit: int, mgrs: str, when: str) -> dict[str, Any]:
         members = {"platform": platform, "sat:relative_orbit": orbit, "s2:mgrs_tile": mgrs, "datetime": when}

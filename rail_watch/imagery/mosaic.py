@@ -36,9 +36,28 @@ def version(ref: SceneRef) -> str:
 
 
 def acquisition(ref: SceneRef) -> str:
-    """Return what two entries of one acquisition share: the id, less the processing that ESA writes into it."""
+    """Return what two entries of one acquisition share: the id, less the processing that ESA writes into it.
+
+    Catalogues with ids of their own name ESA's product beside it.
+    """
     match = _ESA.fullmatch(ref.id)
-    return "".join(match.groups()[:2]) if match else ref.id
+    if match:
+        return "".join(match.groups()[:2])
+    product = _product(ref)
+    return f"{''.join(product.groups()[:2])} {ref.properties.get('collection')}" if product else ref.id
+
+
+def _product(ref: SceneRef) -> re.Match[str] | None:
+    return _ESA.fullmatch(str(ref.properties.get("s2:product_uri", "")).removesuffix(".SAFE"))
+
+
+def _parts_of_one(one: SceneRef, other: SceneRef) -> bool:
+    """Whether two entries of one tile and minute are of one processing: parts of a tile that ESA cut in two."""
+    return one.id != other.id and not _ESA.fullmatch(one.id) and _baseline(one) == _baseline(other)
+
+
+def _baseline(ref: SceneRef) -> str:
+    return str(ref.properties.get("s2:processing_baseline", ""))
 
 
 def newest(scenes: Iterable[SceneRef]) -> tuple[list[SceneRef], list[str]]:
@@ -51,7 +70,10 @@ def newest(scenes: Iterable[SceneRef]) -> tuple[list[SceneRef], list[str]]:
         if other is None:
             kept[key] = ref
             continue
-        old, new = sorted((other, ref), key=lambda one: (version(one), one.id))
+        if _parts_of_one(other, ref):
+            kept[ref.id] = ref
+            continue
+        old, new = sorted((other, ref), key=lambda one: (_baseline(one), version(one), one.id))
         kept[key] = new
         if old.id == new.id:
             notes.append(f"scene {key} is listed more than once; the newest entry is used")
