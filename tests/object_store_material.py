@@ -6,20 +6,17 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from stac_server_material import free_port
+from stac_server_material import free_port, wait_for
 
 PLACE = Path(f"{sys.prefix}-s3")
 """Beside the environment of the tests, with which the server's packages do not go together; `scripts/test` makes it."""
 FILL = Path(__file__).with_name("object_store_fill.py")
-START_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,20 +61,9 @@ def object_store(folder: Path, bucket: str, log: Path) -> Iterator[Store]:
         command = [str(program), "-H", "127.0.0.1", "-p", str(port)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
         try:
-            _wait(f"http://127.0.0.1:{port}", process, log)
+            wait_for(f"http://127.0.0.1:{port}/moto-api/data.json", process, log)
             keys = json.loads(_fill([f"http://127.0.0.1:{port}", str(folder), bucket], {}))
             yield Store(port, tuple(keys["user"]), tuple(keys["session"]))
         finally:
             process.kill()
             process.wait()
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_S
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/moto-api/data.json", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"the object store did not start: {log.read_text()[-2000:]}")

@@ -63,19 +63,20 @@ def stac_server(
             [*command, "--host=127.0.0.1", f"--port={port}"], env={**os.environ, **own}, stdout=log, stderr=log
         )
         try:
-            _wait(f"http://127.0.0.1:{port}", process, folder / "server.log")
+            wait_for(f"http://127.0.0.1:{port}/_mgmt/ping", process, folder / "server.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()
             process.wait()
 
 
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server that was started answers; what it logged is told where it does not."""
     until = time.monotonic() + START_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/_mgmt/ping", timeout=5):
+            with urllib.request.urlopen(address, timeout=5):
                 return
         except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"the STAC server did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -51,20 +51,27 @@ def draw(options: argparse.Namespace) -> None:
         say(f"{series.name}: {'drawn' if new else 'there already'}{', held out' if series.held_out else ''}")
 
 
-def sections(options: argparse.Namespace) -> None:
-    """Turn series into training rows."""
-    from scripts.train_network.trains.sections import write_sections
-
+def _describe(
+    options: argparse.Namespace, file_of: Callable[[Drawn, Path], Path], write: Callable[[Drawn, Path], int]
+) -> None:
+    """Write the training rows of each series that has none yet."""
     for series in _there(options, sections=False):
-        if series.sections(options.work).exists():
+        if file_of(series, options.work).exists():
             say(f"{series.name}: there already")
             continue
         try:
-            rows = write_sections(series, options.work)
+            rows = write(series, options.work)
         except RailWatchError as error:
             say(f"{series.name}: left out: {error}")
             continue
         say(f"{series.name}: {rows} rows{', held out' if series.held_out else ''}")
+
+
+def sections(options: argparse.Namespace) -> None:
+    """Turn series into training rows."""
+    from scripts.train_network.trains.sections import write_sections
+
+    _describe(options, Drawn.sections, write_sections)
 
 
 def learn(options: argparse.Namespace) -> None:
@@ -178,16 +185,7 @@ def cargo_rows(options: argparse.Namespace) -> None:
     """Turn the aprons of series into training rows."""
     from scripts.train_network.cargo.rows import write_rows
 
-    for series in _there(options, sections=False):
-        if series.aprons(options.work).exists():
-            say(f"{series.name}: there already")
-            continue
-        try:
-            rows = write_rows(series, options.work)
-        except RailWatchError as error:
-            say(f"{series.name}: left out: {error}")
-            continue
-        say(f"{series.name}: {rows} rows{', held out' if series.held_out else ''}")
+    _describe(options, Drawn.aprons, write_rows)
 
 
 def cargo_learn(options: argparse.Namespace) -> None:
