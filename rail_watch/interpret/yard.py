@@ -206,12 +206,11 @@ def bare_enough(yard: Yard) -> list[float]:
     return [min(0.3, float(np.quantile(empty, 0.6))) for empty in yard.empty]
 
 
-def scene_model(yard: Yard, t: int, least: Sequence[float] | None = None) -> SceneModel | None:
+def scene_model(yard: Yard, t: int, least: Sequence[float]) -> SceneModel | None:
     """Fit one scene to the baseline over ground near tracks not known to be covered; None where nothing can be seen.
 
-    `least` is `bare_enough`, where it has been worked out before.
+    `least` comes from `bare_enough`.
     """
-    least = bare_enough(yard) if least is None else least
     parts_x, parts_y = [], []
     for k, strip in enumerate(yard.strips):
         free = yard.usable[k][t] & (np.abs(strip.across_m) <= max(6.0, yard.gsd_m))[None, :]

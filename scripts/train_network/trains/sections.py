@@ -21,10 +21,10 @@ from rail_watch.errors import BadInput
 from rail_watch.evaluate.truth import TrueTrack
 from rail_watch.interpret.controls import control_yard
 from rail_watch.interpret.describe import sections_of
-from rail_watch.interpret.rounds import ROUNDS, TAKEN
+from rail_watch.interpret.rounds import ROUNDS, TAKEN, fit_scenes
 from rail_watch.interpret.share import beside_steps
 from rail_watch.interpret.strips import FINE_GSD_M
-from rail_watch.interpret.yard import Yard, bare_enough, scene_model, update_baseline, visible_steps
+from rail_watch.interpret.yard import Yard, as_fitted, visible_steps
 from scripts.train_network.seeds import RENDERERS, Drawn
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards
 
@@ -109,9 +109,8 @@ def _mistaken(row: Mask, rng: np.random.Generator) -> Mask:
 
 def _described(labelled: LabelledYard, round_number: int, first_strip: int) -> Iterator[Row]:
     yard = labelled.yard
-    update_baseline(yard)
-    least = bare_enough(yard)
-    models = [scene_model(yard, t, least) for t in range(yard.times)]
+    yard.radiometry = as_fitted(yard.radiometry, fit_scenes(yard))
+    models = fit_scenes(yard)
     scenes = [t for t, model in enumerate(models) if model is not None]
     for k, strip in enumerate(yard.strips):
         for t, sections in zip(scenes, sections_of(yard, models, k), strict=True):
