@@ -43,6 +43,8 @@ BASELINE_SCENES = 30
 """Scenes before and after the interval asked for that are read to know what the site usually looks like."""
 FINE_LINES_M, COARSEST_LINES_M = 2.0, 30.0
 """Lines of an accuracy between these are laid onto the imagery before they are used."""
+UNSTATED_LINES_M = 5.0
+"""How far lines are taken to lie from the truth where their file does not say: what maps are good to."""
 IN_FLIGHT = 8
 """Scenes read from the network at the same time: they wait for servers, not for processors."""
 MOST_HELPERS = 2
@@ -192,9 +194,10 @@ def _judged(sensor: str, group: Sequence[Scene], site: Site, *, rate: float, tra
 
 def _laid(site: Site, stack: Stack) -> tuple[Site, str | None]:
     """Return the site with its lines where the imagery shows them and a note of it; as it is where it cannot."""
-    if site.accuracy_m is None or not FINE_LINES_M < site.accuracy_m <= COARSEST_LINES_M:
+    accuracy_m = UNSTATED_LINES_M if site.accuracy_m is None else site.accuracy_m
+    if not FINE_LINES_M < accuracy_m <= COARSEST_LINES_M:
         return site, None
-    fit = refine(stack, site, reach_m=float(np.clip(site.accuracy_m, 5.0, COARSEST_LINES_M)))
+    fit = refine(stack, site, reach_m=max(accuracy_m, 5.0))
     laid = applied(site, fit)
     if laid is site:
         return site, None

@@ -21,6 +21,7 @@ from shapely import LineString, Polygon
 from rail_watch import aoi
 from rail_watch.aoi.site import Area, Site, Track
 from rail_watch.cli.main import run
+from rail_watch.detect import _laid
 from rail_watch.grid import WGS84, Grid, local_crs, transformer
 from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.interpret.refine import Refined, applied, refine
@@ -129,6 +130,18 @@ def test_known_moves_come_back(east: float, north: float, turn: float) -> None:
     assert not fit.along_known
     assert fit.accuracy_m is not None and fit.accuracy_m < 2
     assert all(line.error_m < 1 for line in fit.lines)
+
+
+@pytest.mark.parametrize(("accuracy_m", "moves"), [(None, True), (4.0, True), (1.0, False), (300.0, False)])
+def test_detect_lays_lines_that_are_coarse_or_of_which_nothing_is_said(accuracy_m: float | None, moves: bool) -> None:
+    start = replace(site(Pose(1.5, -3.0, 0.0, (0.0, 0.0))), accuracy_m=accuracy_m)
+    laid, note = _laid(start, cached_stack())
+    assert (laid is not start) == moves == (note is not None)
+    if moves:
+        assert laid.accuracy_m is not None and laid.accuracy_m < 2
+        lines = [reproject(track.line, WGS84, plane_frame()) for track in laid.tracks]
+        middles = [line.interpolate(0.5, normalized=True) for line in lines]
+        assert max(true.distance(point) for true, point in zip(true_lines(), middles, strict=True)) < 0.6
 
 
 def test_coarser_pixels_move_all_lines_together() -> None:

@@ -8,13 +8,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra `train`)")
 
 from rail_watch.interpret.sections import CHANNELS, SCALARS  # noqa: E402
-from rail_watch.interpret.strips import offsets_m  # noqa: E402
+from rail_watch.interpret.strips import offsets_m, steps_for  # noqa: E402
 from scripts.train_network.trains.augment import disturbed  # noqa: E402
-from scripts.train_network.trains.uncouple import WEIGHT, uncoupled, weights_of  # noqa: E402
+from scripts.train_network.trains.uncouple import _replace, uncoupled, weights_of  # noqa: E402
 
 GSD_M, SCENES, STEPS = 0.5, 2, 400
 FEATURES = len(CHANNELS) * len(offsets_m(GSD_M)) + len(SCALARS)
 TRAIN = slice(60, 340)
+GAP = slice(90, 110)
+OFFSETS = offsets_m(GSD_M)
+CHANGE = slice(0, len(OFFSETS))
 
 
 def looks(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -53,13 +56,68 @@ def test_nothing_is_laid_into_a_train_from_ground_of_another_kind() -> None:
     assert torch.equal(before[0], sections) and torch.equal(before[1], occupied)
 
 
-def test_gaps_between_trains_count_for_more_than_open_track() -> None:
-    occupied = torch.zeros(1, STEPS)
-    occupied[0, 50:120] = occupied[0, 140:200] = 1  # 10 m apart
-    occupied[0, 330:360] = 1  # 65 m on
-    weights = weights_of(occupied, gsd_m=GSD_M)[0]
-    assert (weights[120:140] == WEIGHT).all()
-    assert (weights[50:120] == 1).all() and (weights[200:330] == 1).all() and (weights[360:] == 1).all()
+def beside_another(*, across: float = 1.0, shear: float = 1.0, sun: bool = True) -> torch.Tensor:
+    """(2, F, S) a look with a bright train on the track and beside it, and one of the same track empty."""
+    out = torch.zeros(2, len(CHANNELS) * len(OFFSETS) + len(SCALARS), STEPS)
+    names = {"reach of shadows": across / 2, "shear of shadows": shear / 3, "sun": float(sun)}
+    for name, value in names.items():
+        out[:, len(CHANNELS) * len(OFFSETS) + SCALARS.index(name)] = value
+    seen = CHANNELS.index("seen") * len(OFFSETS)
+    out[:, seen : seen + len(OFFSETS)] = 1
+    for beside in (0.0, -5.0):
+        out[0, CHANGE][np.abs(OFFSETS - beside) <= 1.5] = 1.0
+    return out
+
+
+def parted(sections: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(zones, S) change of the look whose train has lost the steps of `GAP`, and its labels."""
+    trains = torch.stack([torch.ones(STEPS), torch.zeros(STEPS)])
+    labels = trains, torch.zeros(2, STEPS)
+    _replace(sections, labels, (0, 1), GAP, np.random.default_rng(1), gsd_m=GSD_M)
+    return sections[0, CHANGE].numpy(), trains[0].numpy()
+
+
+@pytest.mark.parametrize("shear", [1.0, -1.0])
+def test_a_gap_lies_in_the_shadow_of_the_car_towards_the_sun(shear: float) -> None:
+    change, _ = parted(beside_another(shear=shear))
+    track = change[np.abs(OFFSETS) <= 0.5].mean(axis=0)[GAP]
+    near, far = (track[1:3], track[-3:-1]) if shear > 0 else (track[-3:-1], track[1:3])
+    assert near.max() < -0.3
+    assert np.allclose(far, 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"shear": 0.0}, {"sun": False}])
+def test_no_shadow_falls_along_the_track_where_the_sun_stands_across_or_is_not_told(changes: dict[str, float]) -> None:
+    change, labels = parted(beside_another(**changes))
+    inside = slice(GAP.start + 1, GAP.stop - 1)
+    assert np.allclose(change[np.abs(OFFSETS) <= 0.5, inside], 0, atol=1e-3)
+    assert not labels[GAP].any() and labels[: GAP.start].all() and labels[GAP.stop :].all()
+
+
+def test_a_train_on_the_lit_side_stays_where_it_is() -> None:
+    before = beside_another()
+    after, _ = parted(before.clone())
+    beside = np.abs(OFFSETS + 5.0) <= 1.5
+    assert np.allclose(after[beside], before[0, CHANGE][beside].numpy(), atol=0.02)
+
+
+def test_bands_that_a_sensor_does_not_have_stay_nothing() -> None:
+    sections = beside_another()
+    parted(sections)
+    for name in ("NIR", "change in hue"):
+        first = CHANNELS.index(name) * len(OFFSETS)
+        assert not sections[0, first : first + len(OFFSETS)].any()
+
+
+@pytest.mark.parametrize(("gap_m", "weight"), [(3.0, 9.0), (8.0, 5.0), (25.0, 3.0), (50.0, 1.0)])
+def test_the_shorter_a_gap_the_more_its_steps_count(gap_m: float, weight: float) -> None:
+    step = steps_for(GSD_M)[0]
+    occupied = torch.ones(1, 400)
+    gap = slice(200, 200 + round(gap_m / step))
+    occupied[0, gap] = 0
+    counts = weights_of(occupied, gsd_m=GSD_M)[0].numpy()
+    assert np.all(counts[gap] == weight)
+    assert np.all(counts[:200] == 1) and np.all(counts[gap.stop :] == 1)
 
 
 def test_snow_and_all_else_leave_numbers_and_what_was_not_seen_alone() -> None:

@@ -27,7 +27,7 @@ from rail_watch.interpret.aprons import (
 )
 from rail_watch.interpret.ground_network import apply_ground_network, load_ground_network
 from rail_watch.interpret.heights import Height, ShadowScene, height_of
-from rail_watch.interpret.looks import REASONS, UNLIKE
+from rail_watch.interpret.looks import REASONS
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.outlines import along_pixels, within_pixels
 from rail_watch.interpret.pieces import (
@@ -52,7 +52,9 @@ LEAST_AREA_M2 = 8.0
 LEAST_VISIBLE = 0.1
 """Less of an apron in sight, and nothing is said of it."""
 RESTLESS = 0.25
-"""Where open ground differs from the bare baseline by as much (spread of the logarithm), a scene is odd."""
+"""Where open ground differs from the bare baseline by as much (spread of the logarithm), a scene is odd;"""
+UNLIKE = 0.25
+"""so it is where the ground follows the reference's less than this (snow, half melted)."""
 DARK, TALL_M, THROWN = -0.4, 3.5, 0.8
 """Logarithm of the light over the apron's from which a piece may be a shadow, how tall the heap may be that throws it,
 and how much of the piece must lie in that shadow."""

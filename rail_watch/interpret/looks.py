@@ -19,8 +19,6 @@ from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
 BESIDE_M, BESIDE_GSDS = 6.5, 1.6
 """A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
-UNLIKE = 0.25
-"""Ground that follows the reference's less than this (snow, half melted) has a law of its own."""
 ALIKE_RESOLVED, ALIKE_MIXED = 0.5, 1.0
 """How far control strips stand for tracks. Where a track has pixels of its own, by half: other ground holds more than
 a track (lorries, bushes, shadows of trees). Where pixels mix track and surroundings, wholly."""
@@ -111,7 +109,7 @@ def _laws(
     alike: float,
 ) -> list[tuple[EmptyLaw, EmptyLaw]]:
     """[scene] the laws that hold there: of usual ground as the series shows them, and never below the controls'."""
-    odd = np.array([m is None or float(m.gain.min()) < UNLIKE or m.noise > known.noisy for m in models])
+    odd = np.array([m is None or m.noise > known.noisy for m in models])
     usual = tuple(
         adapted(law, statistic[part][:, ~odd].ravel(), metres[part][:, ~odd].ravel())
         for part, law in enumerate(known.usual)

@@ -12,7 +12,7 @@ from rail_watch import aoi, imagery
 from rail_watch.aoi.site import Site
 from rail_watch.change.measure import measure
 from rail_watch.change.radiometry import Radiometry, fit_radiometry
-from rail_watch.detect import _read_all, groups_of
+from rail_watch.detect import _laid, _read_all, groups_of
 from rail_watch.evaluate.truth import TrueScene, TrueTrack, Truth, parse_truth
 from rail_watch.interpret.findings import _with_cover
 from rail_watch.interpret.strips import make_strips
@@ -80,13 +80,17 @@ def _gaps(track: Mapping[str, Any]) -> tuple[Interval, ...]:
 
 
 def labelled_stacks(folder: Path) -> Iterator[LabelledStack]:
-    """Prepare a series up to where looking begins; one stack per group of scenes judged together."""
-    site = aoi.read(str(folder / "aoi.geojson"))
+    """Prepare a series up to where looking begins; one stack per group of scenes judged together.
+
+    Lines of which the file says that they are coarse are laid onto the imagery, as `detect` does.
+    """
+    drawn = aoi.read(str(folder / "aoi.geojson"))
     truth = {scene.id: scene for scene in read_truth(folder)[0].scenes}
-    refs = imagery.find(site, (None, None), source=str(folder)).scenes
-    scenes, _ = _read_all(refs, site, jobs=1, progress=None)
+    refs = imagery.find(drawn, (None, None), source=str(folder)).scenes
+    scenes, _ = _read_all(refs, drawn, jobs=1, progress=None)
     for sensor, group in groups_of(scenes):
-        stack = prepare(group, site, sensor=sensor)
+        stack = prepare(group, drawn, sensor=sensor)
+        site, _ = _laid(drawn, stack)
         zones = zones_of(site, stack.grid)
         radiometry = fit_radiometry(stack, zones)
         stack = _with_cover(stack, measure(stack, zones, radiometry=radiometry))

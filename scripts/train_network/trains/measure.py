@@ -26,7 +26,7 @@ from rail_watch.evaluate.standards import standards_for
 from rail_watch.grid import WGS84
 from rail_watch.interpret import rounds
 from rail_watch.interpret.controls import Controls, controls_of
-from rail_watch.interpret.looks import UNLIKE, Looks, judge, refer
+from rail_watch.interpret.looks import Looks, judge, refer
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws
 from rail_watch.interpret.segments import segments
@@ -74,10 +74,8 @@ class Look:
     """(2,) strongest evidence of a train with nothing beside it, and beside trains; NaN where there is no such part."""
     metres: Array
     """(2,) length of either part."""
-    unlike: bool
-    """The ground looks little as it usually does."""
     noise: float
-    """How much it differs so from place to place."""
+    """How much the ground differs from how it usually looks, from place to place."""
     shared: bool
     """Its pixels show a train on a track near by: at this GSD they cannot tell the two apart."""
     stretches: tuple[dict[str, Any], ...]
@@ -141,7 +139,6 @@ def _look(
         truth=truth,
         statistic=looks.statistic[:, k, t],
         metres=looks.metres[:, k, t],
-        unlike=float(model.gain.min()) < UNLIKE,
         noise=model.noise,
         shared=_train_near(labelled, place),
         stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
@@ -196,7 +193,7 @@ def fit_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
 
 
 def fit_odd_law(statistic: Array, metres: Array, *, where: str = "") -> EmptyLaw:
-    """Fit the law of ground that looks little as it usually does, where hardly a look is plainly empty.
+    """Fit the law of ground that differs from place to place, where hardly a look is plainly empty.
 
     Ranks up to `BODY`, an exponential tail above; otherwise as `fit_law`.
     """
@@ -232,8 +229,8 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
 def laws_of(looks: Sequence[Look]) -> EmptyLaws:
     """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet."""
     empty = [look for look in looks if look.counts and look.empty]
-    usual = [look for look in empty if not look.unlike and look.noise <= NOISY]
-    odd = [look for look in empty if look.unlike or look.noise > NOISY]
+    usual = [look for look in empty if look.noise <= NOISY]
+    odd = [look for look in empty if look.noise > NOISY]
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
         # Too few: the noisiest of the others stand in for them, which are the likest.
         odd += sorted(usual, key=lambda look: -look.noise)[:FEWEST]

@@ -1,7 +1,8 @@
 """Trains near one another: a stretch of a train gives way to the same track as another scene shows it empty.
 
 Drawn trains stand where there is room. In a busy yard two stand a few metres apart, and whether that is one train or
-two shows in a few pixels only; so such places are made, and count for more than others.
+two shows in a few pixels only; so such places are made, and count for more than others. What is laid bare lies in the
+shadow of the car before it where the sun stands along the track.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rail_watch.interpret.sections import SCALARS
-from rail_watch.interpret.strips import FINE_GSD_M, steps_for
+from rail_watch.interpret.sections import CHANNELS, DEEPEST, SCALARS
+from rail_watch.interpret.shadows import HALF_WIDTH_M
+from rail_watch.interpret.strips import FINE_GSD_M, offsets_m, steps_for
 
-UNCOUPLED = 0.3
+UNCOUPLED = 0.4
 """Share of looks at which a train is taken apart."""
 LEFT_M = 12.0
 """So much of a train is left on either side, or two pixels where they are wider."""
 LONGEST_GAP_M = 40.0
 ALIKE = {"likeness to the reference": 0.25, "noise": 0.6}
 """Scenes differ by no more than this where ground of one is laid into another."""
-NEAR_M = 30.0
-"""Trains nearer than this to one another have their gap weighed."""
-WEIGHT = 3.0
+GAPS = ((30.0, 3.0), (10.0, 5.0), (5.0, 9.0))
+"""Gaps between trains up to so many metres long count so many times: the shorter, the fewer steps speak of them."""
+HEIGHT_M = (2.0, 4.6)
+"""Of cars that throw a shadow."""
+DEPTH = (0.5, 1.7)
+"""Logarithm of the light that a shadow takes."""
+TAKEN = {"change": 1.0, "contrast": 1.0, "change in hue": 0.3, "hue": 0.3, "change in NIR": 0.35, "NIR": 0.35}
+"""How much of it shows in each channel: sky light is blue."""
 
 
 def uncoupled(
@@ -48,7 +55,7 @@ def uncoupled(
         around = slice(max(place.start - 2, 0), place.stop + 2)
         empty = [j for j in donors if bool((labels[0][j, around] == 0).all())]
         if empty:
-            _replace(sections, labels, (i, int(rng.choice(empty))), place, gsd_m=gsd_m)
+            _replace(sections, labels, (i, int(rng.choice(empty))), place, rng, gsd_m=gsd_m)
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
@@ -79,26 +86,98 @@ def _place(
 
 
 def _replace(
-    sections: Tensor, labels: tuple[Tensor, Tensor], looks: tuple[int, int], place: slice, *, gsd_m: float
+    sections: Tensor,
+    labels: tuple[Tensor, Tensor],
+    looks: tuple[int, int],
+    place: slice,
+    rng: np.random.Generator,
+    *,
+    gsd_m: float,
 ) -> None:
     i, j = looks
     channels = sections.shape[1] - len(SCALARS)
-    share = torch.zeros(1, 1, sections.shape[-1])
-    share[..., place] = 1.0
-    for _ in range(1 if gsd_m <= FINE_GSD_M else 2):  # a pixel spreads the light of what stands beside it
-        share = functional.avg_pool1d(share, 3, 1, 1)
-    share = share[0]
+    along = torch.zeros(1, sections.shape[-1])
+    along[:, place] = 1.0
+    share = (_own_ground(sections[i], gsd_m=gsd_m)[:, None] * _spread(along, gsd_m=gsd_m)).repeat(len(CHANNELS), 1)
     sections[i, :channels] += share * (sections[j, :channels] - sections[i, :channels])
+    _shade(sections[i], place, rng, gsd_m=gsd_m)
     labels[0][i, place] = 0
     labels[1][i, place] = 0 if gsd_m <= FINE_GSD_M else -1
 
 
+def _spread(share: Tensor, *, gsd_m: float) -> Tensor:
+    """(..., S) shares spread along the track as pixels spread the light of what stands beside them."""
+    for _ in range(1 if gsd_m <= FINE_GSD_M else 2):
+        share = functional.avg_pool1d(share[None], 3, 1, 1)[0]
+    return share
+
+
+def _sun(section: Tensor) -> tuple[float, float] | None:
+    """Metres of shadow across per metre of height, and along per metre across; None where no sun is told."""
+    scalar = section[len(section) - len(SCALARS) :, 0]
+    if not scalar[SCALARS.index("sun")]:
+        return None
+    return 2 * float(scalar[SCALARS.index("reach of shadows")]), 3 * float(scalar[SCALARS.index("shear of shadows")])
+
+
+def _own_ground(section: Tensor, *, gsd_m: float) -> Tensor:
+    """(zones,) share of the ground beside a track that a train on it covers or shades; other trains stay as they are.
+
+    Shadows fall towards positive offsets; without a sun they may fall to either side.
+    """
+    sun, offsets = _sun(section), torch.from_numpy(offsets_m(gsd_m)).float()
+    if sun is None:
+        return torch.ones_like(offsets)
+    blur = 0.5 * gsd_m + 0.3
+    low, high = -HALF_WIDTH_M - 0.5, HALF_WIDTH_M + 0.5 + sun[0] * HEIGHT_M[1]
+    return torch.special.ndtr((offsets - low) / blur) - torch.special.ndtr((offsets - high) / blur)
+
+
+def _shade(section: Tensor, place: slice, rng: np.random.Generator, *, gsd_m: float) -> None:
+    """Lay the shadow of the car before a gap, or behind it, into it. section: (F, S) of one look."""
+    sun = _sun(section)
+    if sun is None or sun[0] * abs(sun[1]) < 0.05:
+        return
+    share = _shadow(section.shape[-1], place, sun, float(rng.uniform(*HEIGHT_M)), gsd_m=gsd_m)
+    zones = share.shape[0]
+    parts = section[: len(CHANNELS) * zones].view(len(CHANNELS), zones, -1)
+    share = share * (parts[CHANNELS.index("seen")] > 0)
+    depth = float(rng.uniform(*DEPTH))
+    noise = torch.exp(section[len(section) - len(SCALARS) + SCALARS.index("noise"), 0] - 2.5)
+    for name, taken in TAKEN.items():
+        part = parts[CHANNELS.index(name)]
+        part -= depth * taken * share * bool(part.any())  # a band that the sensor does not have stays nothing
+        part.clamp_(-DEEPEST, DEEPEST)
+    change = parts[CHANNELS.index("change")]
+    within = parts[CHANNELS.index("change in noise")]
+    within[:] = torch.where(share > 0.02, torch.asinh(change / (3 * noise)) / 2, within)
+
+
+def _shadow(steps: int, place: slice, sun: tuple[float, float], height_m: float, *, gsd_m: float) -> Tensor:
+    """(zones, S) share of a gap's ground in the shadow of the car that stands towards the sun.
+
+    sun: metres of shadow across per metre of height, and along per metre across, as `rail_watch.interpret.shadows.Sun`.
+    """
+    step, _, _ = steps_for(gsd_m)
+    across, shear = sun
+    along = np.arange(steps) + 0.5
+    # How far a step lies from the end of the car whose shadow falls this way.
+    far = (along - place.start if shear > 0 else place.stop - along) * step
+    inside = (np.arange(steps) >= place.start) & (np.arange(steps) < place.stop)
+    tops = np.linspace(0, height_m, 12)[:, None, None]
+    falls = (abs(shear) * across * tops >= far[None, None, :]) & inside
+    beside = np.abs(offsets_m(gsd_m)[None, :, None] - across * tops) <= HALF_WIDTH_M
+    return _spread(torch.from_numpy((falls & beside).any(axis=0).astype(np.float32)), gsd_m=gsd_m)
+
+
 def weights_of(occupied: Tensor, *, gsd_m: float) -> Tensor:
-    """(N, S) how much each step counts: more between trains that stand near one another, and at their ends."""
+    """(N, S) how much each step counts: more between trains that stand near one another."""
     step = steps_for(gsd_m)[0]
-    reach = max(round(NEAR_M / 2 / step), 1)
     train = (occupied == 1).float()[:, None]
-    near = functional.max_pool1d(train, 2 * reach + 1, 1, reach)
-    closed = -functional.max_pool1d(-near, 2 * reach + 1, 1, reach)  # gaps up to twice the reach are filled
-    between = (closed > train)[:, 0]
-    return 1.0 + (WEIGHT - 1.0) * between.float()
+    weights = torch.ones_like(train)
+    for longest, weight in GAPS:
+        reach = max(round(longest / 2 / step), 1)
+        near = functional.max_pool1d(train, 2 * reach + 1, 1, reach)
+        closed = -functional.max_pool1d(-near, 2 * reach + 1, 1, reach)  # gaps up to twice the reach are filled
+        weights = torch.where(closed > train, weight, weights)
+    return weights[:, 0]
