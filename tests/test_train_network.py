@@ -181,7 +181,7 @@ def _look(rng: np.random.Generator, *, occupied: bool, odd: bool = False) -> Loo
 def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     rng = np.random.default_rng(9)
     looks = [_look(rng, occupied=i % 3 == 0, odd=i % 10 == 1) for i in range(900)]
-    laws = laws_of(looks)
+    laws = laws_of(looks, gsd_m=3.0)
     assert [round(law.metres) for law in laws.usual] == [200, 50]
     assert all(law.body[-1] < 0 for law in (*laws.usual, *laws.odd))
     assert laws.usual[0].body[-1] == pytest.approx(PLAIN, abs=1e-4)

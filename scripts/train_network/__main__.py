@@ -121,7 +121,9 @@ def measure(options: argparse.Namespace) -> None:
         for folder in folders:
             seen[folder] = list(looked_at(folder, network))
             say(f"{folder}: {sum(len(one.looks) for one in seen[folder])} looks")
-        laws = laws_of([look for part in seen.values() for one in part for look in one.looks.values()])
+        laws = laws_of(
+            [look for part in seen.values() for one in part for look in one.looks.values()], gsd_m=GSD_M[name]
+        )
         looks = [look for part in seen.values() for one in part for look in one.referred(laws)]
         laws = settled(laws, looks, gsd_m=GSD_M[name])
         file = _weights(options) / f"{name}-empty.npz"

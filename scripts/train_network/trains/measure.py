@@ -226,14 +226,19 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def laws_of(looks: Sequence[Look]) -> EmptyLaws:
-    """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet."""
+def laws_of(looks: Sequence[Look], *, gsd_m: float) -> EmptyLaws:
+    """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet.
+
+    Where pixels are wider than the room between tracks, looks that show a train on a track near by tell nothing of odd
+    ground: what they show is that train.
+    """
     empty = [look for look in looks if look.counts and look.empty]
     usual = [look for look in empty if look.noise <= NOISY]
-    odd = [look for look in empty if look.noise > NOISY]
+    odd = [look for look in empty if look.noise > NOISY and not (gsd_m > MIDDLE_GSD_M and look.shared)]
     if len(_parts(odd, (0, 1))[0]) < FEWEST:
         # Too few: the noisiest of the others stand in for them, which are the likest.
-        odd += sorted(usual, key=lambda look: -look.noise)[:FEWEST]
+        apart = [look for look in usual if not look.shared]
+        odd += sorted(apart, key=lambda look: -look.noise)[:FEWEST]
     alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
     beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
     strange = fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
