@@ -3,6 +3,8 @@
 Series are folders with `aoi.geojson`, `catalog.json` and `truth.json`. They are taken from --series (searched at any
 depth), or drawn by `tests.other_renderer` from --gsd and --seeds. Seeds 0-99 are for tuning, 100 and up for reporting.
 
+With --lines-off M the detector is given lines that lie M metres beside the tracks, with no word of their accuracy.
+
 Usage: python benchmarks/quality.py --gsd 0.5 3 10 --seeds 100-115 [--detector quick-script] > figures.json
        python benchmarks/quality.py --series FOLDER ...
 """
@@ -16,7 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
+import shapely  # noqa: E402
+from shapely import LineString  # noqa: E402
 from shapely.geometry import mapping  # noqa: E402
 
 from benchmarks import quick_script  # noqa: E402
@@ -33,7 +38,9 @@ from rail_watch.errors import RailWatchError  # noqa: E402
 from rail_watch.evaluate import Figure, SceneScore, figures, read_truth, score  # noqa: E402
 from rail_watch.evaluate.claims import SCHEMA  # noqa: E402
 from rail_watch.evaluate.standards import goals_for  # noqa: E402
+from rail_watch.grid import WGS84  # noqa: E402
 from rail_watch.observe.records import Observation  # noqa: E402
+from rail_watch.prepare.zones import local_frame, reproject  # noqa: E402
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 Detector = Callable[[Path, Site], dict[str, Any]]
@@ -78,12 +85,27 @@ def by_quick_script(source: Path, site: Site) -> dict[str, Any]:
 DETECTORS: dict[str, Detector] = {"rail-watch": by_rail_watch, "quick-script": by_quick_script}
 
 
-def evaluate(folder: Path, detector: Detector) -> Result:
+def displaced(site: Site, metres: float) -> Site:
+    """Return the site with all lines moved across its first track, and nothing said of their accuracy."""
+    frame = local_frame(site)
+    ends = shapely.get_coordinates(reproject(site.tracks[0].line, WGS84, frame))[[0, -1]]
+    along = (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0]))
+    across = metres * np.array([-along[1], along[0]])
+
+    def moved(line: LineString) -> LineString:
+        return reproject(shapely.transform(reproject(line, WGS84, frame), lambda xy: xy + across), frame, WGS84)
+
+    tracks = tuple(replace(track, line=moved(track.line)) for track in site.tracks)
+    return replace(site, tracks=tracks, accuracy_m=None)
+
+
+def evaluate(folder: Path, detector: Detector, *, lines_off_m: float = 0.0) -> Result:
     """Detect in one series and score the answers; a series the detector refuses scores as all unknown."""
     site, truth = aoi.read(str(folder / "aoi.geojson")), read_truth(folder / "truth.json")
     start = time.perf_counter()
     try:
-        document = detector(folder / "catalog.json", site)
+        asked = displaced(site, lines_off_m) if lines_off_m else site
+        document = detector(folder / "catalog.json", asked)
     except RailWatchError as error:
         print(f"{folder}: {error}", file=sys.stderr)
         document = {"schema": SCHEMA, "scenes": [], "observations": {"features": []}}
@@ -162,11 +184,12 @@ def main() -> None:
     parser.add_argument("--gsd", type=float, nargs="+", default=[0.5, 3.0, 10.0], help="draw series of these")
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("100-115"), help="such as 100-115 or 3,5,9-11")
     parser.add_argument("--detector", choices=sorted(DETECTORS), default="rail-watch")
+    parser.add_argument("--lines-off", type=float, default=0.0, metavar="M", help="metres; negative: to the right")
     options = parser.parse_args()
     folders = folders_of(options.series) if options.series else drawn(options.gsd, options.seeds)
     results = []
     for folder in folders:
-        results.append(evaluate(folder, DETECTORS[options.detector]))
+        results.append(evaluate(folder, DETECTORS[options.detector], lines_off_m=options.lines_off))
         print(line_of(results[-1]), file=sys.stderr, flush=True)
     print(json.dumps(report(results), indent=1))
 

@@ -27,6 +27,7 @@ from rail_watch.imagery.sanity import checked
 from rail_watch.imagery.scene import Scene, SceneRef, Unread
 from rail_watch.interpret.findings import interpret, interpret_radar
 from rail_watch.interpret.refine import applied, refine
+from rail_watch.interpret.refine_areas import areas_go_along
 from rail_watch.interpret.strips import FINE_GSD_M
 from rail_watch.observe.assemble import Judged, observations_of, scene_record, skipped_scene
 from rail_watch.observe.link import Seen, link
@@ -201,6 +202,8 @@ def _laid(site: Site, stack: Stack) -> tuple[Site, str | None]:
     laid = applied(site, fit)
     if laid is site:
         return site, None
+    if not areas_go_along(stack, site, laid, by_m=float(np.hypot(fit.pose.east_m, fit.pose.north_m))):
+        laid = applied(site, fit, areas=False)
     moved = f"{fit.pose.east_m:+.1f} m east, {fit.pose.north_m:+.1f} m north"
     return laid, f"{stack.sensor}: lines laid onto the imagery ({moved}), good to {fit.accuracy_m:.1f} m"
 

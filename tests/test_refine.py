@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +27,11 @@ from rail_watch.grid import WGS84, Grid, local_crs, transformer
 from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.interpret.refine import Refined, applied, refine
 from rail_watch.interpret.refine_along import Course, courses_of
+from rail_watch.interpret.refine_areas import areas_go_along
 from rail_watch.interpret.refine_match import FAR_M, Pose, distances_to, gain
 from rail_watch.interpret.refine_picture import Picture
 from rail_watch.prepare.stack import Stack
-from rail_watch.prepare.zones import local_frame, reproject
+from rail_watch.prepare.zones import local_frame, mask_of, reproject
 from rail_watch.simulate.random_yard import write_series
 
 LON, LAT = 15.0, 48.0
@@ -213,6 +215,25 @@ def test_areas_go_with_the_lines_as_a_whole() -> None:
     np.testing.assert_allclose(moved, there, atol=0.01)
     assert now.polygon == start.polygon
     assert now.accuracy_m == fit.accuracy_m
+
+
+def _shifted(start: Site, east: float) -> Site:
+    frame = local_frame(start)
+    areas = [reproject(area.polygon, WGS84, frame) for area in start.aprons]
+    back = [reproject(shapely.affinity.translate(area, east), frame, WGS84) for area in areas]
+    return replace(start, aprons=tuple(replace(a, polygon=Polygon(b)) for a, b in zip(start.aprons, back, strict=True)))
+
+
+def test_areas_go_with_the_lines_where_the_picture_shows_their_edges_there() -> None:
+    true, off = site(), _shifted(site(), 4.0)
+    shown = cached_stack()
+    pixels = shown.pixels.copy()
+    pixels[..., mask_of([true.aprons[0].polygon], shown.grid)] += 0.2
+    shown = replace(shown, pixels=pixels)
+    assert areas_go_along(shown, off, true, by_m=4.0)
+    assert not areas_go_along(shown, true, off, by_m=4.0)
+    assert not areas_go_along(shown, off, true, by_m=0.5), "too little to matter"
+    assert not areas_go_along(shown, replace(off, aprons=()), replace(true, aprons=()), by_m=4.0), "nothing tells"
 
 
 def test_same_input_same_answer() -> None:

@@ -288,11 +288,11 @@ def _unmoved(site: Site, lines: Sequence[LineString], reason: str, *, scenes: in
     return Refined(False, reason, found, pose, math.nan, math.nan, False, scenes, lead)
 
 
-def applied(site: Site, refined: Refined) -> Site:
+def applied(site: Site, refined: Refined, *, areas: bool = True) -> Site:
     """Return the site with its lines where they belong.
 
-    Areas (aprons, sheds, stable and excluded ground) go with the lines as a whole; the site's own outline stays. The
-    site is returned as it is when the fit is not believed.
+    Areas (aprons, sheds, stable and excluded ground) go with the lines as a whole unless told to stay; the site's own
+    outline stays. The site is returned as it is when the fit is not believed.
     """
     if not refined.believed:
         return site
@@ -302,9 +302,11 @@ def applied(site: Site, refined: Refined) -> Site:
     def placed(items: tuple[Item, ...]) -> tuple[Item, ...]:
         return tuple(replace(item, line=lines[item.id]) for item in items)
 
-    def moved(areas: tuple[Area, ...]) -> tuple[Area, ...]:
+    def moved(members: tuple[Area, ...]) -> tuple[Area, ...]:
+        if not areas:
+            return members
         out = []
-        for area in areas:
+        for area in members:
             there = shapely.transform(reproject(area.polygon, WGS84, frame), refined.pose.moved)
             back = reproject(there, frame, WGS84)
             assert isinstance(back, Polygon)
