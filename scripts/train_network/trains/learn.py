@@ -20,6 +20,7 @@ from scripts.train_network.trains.sections import Row
 from scripts.train_network.trains.uncouple import uncoupled, weights_of
 
 TAPS = 5
+HIDDEN = 64
 SILENT = 0.1
 """Share of their first weights that layers and units begin with beside those that have been taught before."""
 BATCH = 28
@@ -56,13 +57,11 @@ class Plan:
     texture: float = 0.5
     """Strongest still texture laid over a picture: where pixels are as wide as a track less of it is left."""
     tells_cars: bool = False
-    hidden: int = 64
-    """Units of each layer."""
 
 
 PLANS = {
     "fine": Plan((1, 2, 4, 8, 16, 32), 384, 8, GSD_M["fine"], tells_cars=True),
-    "middle": Plan((1, 2, 4, 8, 16), 192, 6, GSD_M["middle"], hidden=96),
+    "middle": Plan((1, 2, 4, 8, 16), 192, 6, GSD_M["middle"]),
     "coarse": Plan((1, 2, 4, 8), 96, 9, GSD_M["coarse"], texture=0.25),
 }
 
@@ -73,11 +72,11 @@ class AlongTrack(nn.Module):
     def __init__(self, features: int, plan: Plan) -> None:
         super().__init__()
         self.dilation = plan.dilation
-        self.read = nn.Conv1d(features, plan.hidden, 1)
+        self.read = nn.Conv1d(features, HIDDEN, 1)
         self.along = nn.ModuleList(
-            nn.Conv1d(plan.hidden, plan.hidden, TAPS, padding=TAPS // 2 * d, dilation=d) for d in self.dilation
+            nn.Conv1d(HIDDEN, HIDDEN, TAPS, padding=TAPS // 2 * d, dilation=d) for d in self.dilation
         )
-        self.say = nn.Conv1d(plan.hidden, 2, 1)
+        self.say = nn.Conv1d(HIDDEN, 2, 1)
         nn.init.constant_(self.say.bias, RARE)
 
     def forward(self, sections: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ def begun_from(network: Network, plan: Plan) -> AlongTrack:
     """
     net = AlongTrack(len(network.read), plan)
     here, width = len(network.dilation), network.read.shape[1]
-    if network.dilation != plan.dilation[:here] or width > plan.hidden:
+    if network.dilation != plan.dilation[:here] or width > HIDDEN:
         raise BadInput(f"weights with layers {network.dilation} cannot begin a network with layers {plan.dilation}")
     parts = [(net.read, network.read[None], network.read_bias), (net.say, network.say[None], network.say_bias)]
     parts += zip(net.along[:here], network.along, network.along_bias, strict=True)
