@@ -189,6 +189,14 @@ def test_laws_are_learnt_from_empty_tracks_alone() -> None:
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
 
 
+def test_odd_ground_near_a_train_is_no_odd_ground_where_pixels_are_wide() -> None:
+    rng = np.random.default_rng(10)
+    looks = [_look(rng, occupied=False, odd=i % 5 == 0) for i in range(500)]
+    beside = [replace(_look(rng, occupied=True, odd=True), truth=_truth(), shared=True) for _ in range(100)]
+    wide, fine = (laws_of([*looks, *beside], gsd_m=gsd_m).odd[0].threshold(0.01, 200.0) for gsd_m in (10.0, 3.0))
+    assert wide < 0 < fine
+
+
 @pytest.mark.parametrize("power", [0.8, 1.2, 1.8])
 def test_the_final_law_makes_p_values_even(power: float) -> None:
     rng = np.random.default_rng(12)
