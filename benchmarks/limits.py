@@ -1,9 +1,8 @@
 """Stated detection limits against what is found: lone trains of lengths about the limit, in drawn series.
 
-`tests/other_renderer` draws yards in which each track is empty or holds one train, none beside another, whose length
-is drawn evenly in its logarithm from 0.3 to 5 times the shortest train looked for (railcars shortened or lengthened to
-fit). So the figure rests on trains near the limit, and on none that is hidden, joined with another or taken for one on
-the next track: length over stated limit at which nine of ten are shown. Seeds 0-99 are for tuning, 100 and up for
+`tests/other_renderer/lone.py` draws yards in which each track is empty or holds one train, none beside another. So the
+figure rests on trains near the limit, and on none that is hidden, joined with another or taken for one on the next
+track: length over stated limit at which nine of ten are shown. Seeds 0-99 are for tuning, 100 and up for
 reporting.
 
 Usage: python benchmarks/limits.py --gsd 0.5 3 10 --seeds 100-109 > figures.json
@@ -17,10 +16,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -32,49 +29,10 @@ from rail_watch import aoi  # noqa: E402
 from rail_watch.evaluate import read_truth, score  # noqa: E402
 from rail_watch.evaluate.figures import sure_ratio  # noqa: E402
 from rail_watch.evaluate.score import Sighting  # noqa: E402
-from rail_watch.interpret.segments import shortest_train_m  # noqa: E402
-from tests.other_renderer import series  # noqa: E402
-from tests.other_renderer.trains import Dispatcher, Train, make_train  # noqa: E402
-from tests.other_renderer.write import render_series  # noqa: E402
-from tests.other_renderer.yard import Track  # noqa: E402
+from tests.other_renderer.lone import render_lone  # noqa: E402
 
-SHORTEST, LONGEST = 0.3, 5.0
-"""Lengths, in units of the shortest train that is looked for."""
-OCCUPIED = 0.5
-"""Share of the tracks with an empty one before them."""
-CAR_M = 14.5
-SCENES = 10
 ALONE = 0.99
 """Share of a train that must be in view."""
-
-
-class Lone(Dispatcher):
-    """Puts one train on a track at most, a new one each time."""
-
-    def step(self, tracks: tuple[Track, ...], before: dict[str, list[Train]]) -> dict[str, list[Train]]:
-        """Where trains stand next."""
-        out: dict[str, list[Train]] = {}
-        taken = False
-        for track in tracks:
-            taken = not taken and self.rng.random() < OCCUPIED
-            out[track.id] = self._one(track) if taken else []
-        return out
-
-    def _one(self, track: Track) -> list[Train]:
-        rng, room = self.rng, track.stand[1] - track.stand[0]
-        unit = shortest_train_m(self.gsd)
-        length = min(unit * float(np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST)))), 0.9 * room)
-        self.made += 1
-        train = make_train(rng, f"c{self.made}", max(round(length / CAR_M), 1), self.ballast)
-        fit = length / train.length
-        cars = tuple(replace(car, length=car.length * fit, gap=car.gap * fit) for car in train.cars)
-        return [replace(train, cars=cars, start=float(track.stand[0] + rng.uniform(0, room - length)))]
-
-
-def draw(gsd: float, seed: int, folder: Path) -> Path:
-    """Draw one series of lone trains."""
-    with mock.patch.object(series, "Dispatcher", Lone):
-        return render_series(gsd, seed, folder, SCENES)
 
 
 def sightings_of(folder: Path) -> list[Sighting]:
@@ -120,7 +78,9 @@ def main() -> None:
         for seed in options.seeds:
             with tempfile.TemporaryDirectory() as temporary:
                 folder = (options.keep or Path(temporary)) / f"{gsd:g}" / str(seed)
-                sightings += sightings_of(folder if (folder / "truth.json").exists() else draw(gsd, seed, folder))
+                sightings += sightings_of(
+                    folder if (folder / "truth.json").exists() else render_lone(gsd, seed, folder)
+                )
             print(f"{gsd:g} m, seed {seed}: {len(sightings)} trains so far", file=sys.stderr, flush=True)
         words, measured = table(gsd, sightings)
         print(words, file=sys.stderr)

@@ -17,7 +17,7 @@ from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws, load_laws
 from rail_watch.interpret.strips import steps_for
 from rail_watch.interpret.trains import Train
 from scripts.train_network.__main__ import main
-from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, Drawn, chosen, seeds_of
+from scripts.train_network.seeds import GSD_M, HELD_OUT, LONE, RENDERERS, Drawn, chosen, seeds_of
 from scripts.train_network.series import TrackTruth, labelled_yards, read_truth
 from scripts.train_network.trains.files import read_network, write_laws, write_network
 from scripts.train_network.trains.measure import (
@@ -70,6 +70,7 @@ def test_some_seeds_of_either_renderer_are_held_out_of_every_class() -> None:
     every = chosen(RENDERERS, list(GSD_M), seeds_of("0-99"))
     held = {(one.renderer, one.seed) for one in every if one.held_out}
     assert held == {(renderer, seed) for renderer in RENDERERS for seed in HELD_OUT[renderer]}
+    assert LONE not in RENDERERS and all(one.held_out for one in chosen([LONE], list(GSD_M), seeds_of("0-99")))
     assert HELD_OUT["other"] == {*range(8, 14), *range(84, 100)}
 
 
@@ -235,7 +236,7 @@ def test_intervals_hold_the_errors_they_were_measured_from(short: bool) -> None:
     for length in said:
         true = TrueTrain("", 0.0, float(length + rng.normal(2.0, 5.0)), 3, 1.0)
         pairs.append(Pair(Train(0, 0, 0.0, float(length), (0.0, 0.0), 0.001, CarCount(3, (3, 3), ()), ()), true))
-    errors = size_errors_of(pairs, [])
+    errors = size_errors_of(pairs)
     spans = [errors.length_95(pair.said.length_m) for pair in pairs]
     inside = [low <= pair.true.length_m <= high for pair, (low, high) in zip(pairs, spans, strict=True)]
     assert 0.93 <= np.mean(inside) <= 0.99
@@ -253,7 +254,7 @@ def test_the_limit_factor_is_where_nine_in_ten_are_shown() -> None:
 
 def test_too_few_trains_give_no_intervals() -> None:
     with pytest.raises(BadInput, match="only 0 trains found, intervals need 30"):
-        size_errors_of([], [])
+        size_errors_of([])
 
 
 def test_a_series_is_looked_at_with_its_control_strips(work: Path) -> None:

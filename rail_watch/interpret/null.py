@@ -8,9 +8,11 @@ pieces. How plain empty track looks differs from series to series, and is taken 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,14 +131,18 @@ class EmptyLaws:
         return self.final.p_value(logs, np.ones(np.shape(logs)))
 
 
+def from_arrays(values: Mapping[str, NDArray[Any]]) -> EmptyLaws:
+    """Return laws from the arrays they are kept as: alone, beside trains, odd ground and final, in this order."""
+    alone, beside, odd, final = (
+        EmptyLaw(values[f"body_{i}"], values[f"mass_{i}"], float(values[f"scale_{i}"]), float(values[f"metres_{i}"]))
+        for i in range(4)
+    )
+    return EmptyLaws((alone, beside), (odd, odd), float(values["noisy"]), final)
+
+
 @cache
 def load_laws(name: str) -> EmptyLaws:
     """Read the laws that come with the package."""
     file = resources.files("rail_watch.interpret").joinpath("weights", f"{name}-empty.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-        alone, beside, odd, final = (
-            EmptyLaw(data[f"body_{i}"], data[f"mass_{i}"], float(data[f"scale_{i}"]), float(data[f"metres_{i}"]))
-            for i in range(4)
-        )
-        noisy = float(data["noisy"])
-    return EmptyLaws((alone, beside), (odd, odd), noisy, final)
+        return from_arrays({key: data[key] for key in data.files})

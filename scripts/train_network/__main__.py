@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rail_watch.errors import BadInput, RailWatchError
-from scripts.train_network.seeds import GSD_M, HELD_OUT, RENDERERS, REPORTING, Drawn, chosen, seeds_of
+from scripts.train_network.seeds import GSD_M, HELD_OUT, LONE, RENDERERS, REPORTING, Drawn, chosen, seeds_of
 
 NO_TORCH = "PyTorch is not installed; install the extra: pip install 'rail-watch[train]'"
 
@@ -131,12 +131,34 @@ def measure(options: argparse.Namespace) -> None:
         say(f"{file}: written")
         referred = {folder: [look for one in part for look in one.referred(laws)] for folder, part in seen.items()}
         print(table(name, figures_of(referred, gsd_m=GSD_M[name]), laws), end="\n\n")
-        pairs, cases = (list(chain(*part)) for part in zip(*(compared(f, network, laws) for f in folders), strict=True))
-        errors = size_errors_of(pairs, cases)
+        pairs = list(chain(*(compared(folder, network, laws)[0] for folder in folders)))
+        errors = size_errors_of(pairs)
         file = _weights(options) / f"{name}-sizes.npz"
         write_size_errors(file, errors)
         say(f"{file}: written")
         print(sizes_table(name, errors, trains=len(pairs)), end="\n\n")
+
+
+def limits(options: argparse.Namespace) -> None:
+    """Measure on lone trains of held-out series how far detection limits are from those that trains put in have."""
+    import numpy as np
+
+    from scripts.train_network.trains.files import read_laws, read_network, read_size_errors, write_size_errors
+    from scripts.train_network.trains.sizes import compared, limit_factor, limits_table
+
+    for name in options.network_class:
+        own = argparse.Namespace(**vars(options) | {"network_class": [name]})
+        files = [_weights(options) / f"{name}{end}.npz" for end in ("", "-empty", "-sizes")]
+        network, laws, errors = read_network(files[0]), read_laws(files[1]), read_size_errors(files[2])
+        cases = []
+        for series in _there(own, sections=False, held_out=True):
+            found = compared(series.folder(options.work), network, laws)[1]
+            say(f"{series.name}: {len(found)} lone trains")
+            cases += found
+        factor = limit_factor(cases)
+        write_size_errors(files[2], replace(errors, limit_factor=np.array(factor)))
+        say(f"{files[2]}: written")
+        print(limits_table(name, cases, factor), end="\n\n")
 
 
 def car_rows(options: argparse.Namespace) -> None:
@@ -264,6 +286,7 @@ STEPS = {
     "sections": sections,
     "learn": learn,
     "measure": measure,
+    "limits": limits,
     "car-rows": car_rows,
     "car-learn": car_learn,
     "cargo-rows": cargo_rows,
@@ -281,7 +304,8 @@ def _parser() -> argparse.ArgumentParser:
         own = steps.add_parser(name, help=(step.__doc__ or "").partition("\n")[0], description=step.__doc__)
         own.add_argument("--work", type=Path, required=True, help="folder for series, rows and weights")
         own.add_argument("--class", dest="network_class", nargs="+", choices=GSD_M, default=list(GSD_M))
-        own.add_argument("--renderer", nargs="+", choices=RENDERERS, default=list(RENDERERS))
+        renderers = [*RENDERERS, LONE] if name in ("draw", "limits") else list(RENDERERS)
+        own.add_argument("--renderer", nargs="+", choices=renderers, default=renderers)
         own.add_argument("--seeds", default=f"0-{REPORTING - 1}", help="such as 0-40 or 3,5,8-13; below 100")
         if name == "draw":
             own.add_argument("--scenes", type=int, help="scenes per series (default: the renderer's own choice)")
@@ -293,7 +317,7 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("--begin", type=Path, help="folder of weights to begin with (default: random ones)")
             own.add_argument("--seed", type=int, default=0, help="of weights and crops (default: %(default)s)")
             own.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4))
-        if name in ("learn", "measure", "car-learn", "cargo-learn", "cargo-measure"):
+        if name in ("learn", "measure", "limits", "car-learn", "cargo-learn", "cargo-measure"):
             own.add_argument("--weights", type=Path, help="folder of the weights (default: WORK/weights)")
     parser.epilog = "held out: " + "; ".join(
         f"{renderer} {', '.join(map(str, sorted(seeds)))}" for renderer, seeds in HELD_OUT.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from scripts.train_network.seeds import GSD_M, Drawn
+from scripts.train_network.seeds import GSD_M, LONE, Drawn
 
 SENSORS = {"fine": "skysat-like", "middle": "planetscope-like", "coarse": "sentinel-2-like"}
 """Sensors of the package's own simulator."""
@@ -23,6 +23,10 @@ def draw(series: Drawn, work: Path, *, scenes: int | None = None) -> bool:
         from tests.other_renderer.write import render_series
 
         render_series(GSD_M[series.network_class], series.seed, part, scenes)
+    elif series.renderer == LONE:
+        from tests.other_renderer.lone import render_lone
+
+        render_lone(GSD_M[series.network_class], series.seed, part, scenes)
     elif series.renderer == "crossings":
         from rail_watch.simulate.random_crossing import write_crossing
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rail_watch.errors import BadInput
 from rail_watch.interpret.network import Network, as_arrays, from_arrays
 from rail_watch.interpret.null import EmptyLaws
+from rail_watch.interpret.null import from_arrays as laws_from_arrays
 from rail_watch.interpret.sizes import SizeErrors
 from rail_watch.interpret.sizes import as_arrays as size_arrays
+from rail_watch.interpret.sizes import from_arrays as sizes_from_arrays
 
 
 def write_network(file: Path, network: Network) -> None:
@@ -27,10 +31,14 @@ def read_network(file: Path) -> Network:
     BadInput
         There is no such file.
     """
+    return from_arrays(_arrays(file, "weights", step="learn"))
+
+
+def _arrays(file: Path, what: str, *, step: str) -> dict[str, NDArray[Any]]:
     if not file.exists():
-        raise BadInput(f"{file}: no weights here; run the step 'learn' first, or name their folder with --weights")
+        raise BadInput(f"{file}: no {what} here; run the step '{step}' first, or name their folder with --weights")
     with np.load(file, allow_pickle=False) as data:
-        return from_arrays({name: data[name] for name in data.files})
+        return {name: data[name] for name in data.files}
 
 
 def write_laws(file: Path, laws: EmptyLaws) -> None:
@@ -41,6 +49,16 @@ def write_laws(file: Path, laws: EmptyLaws) -> None:
         values |= {f"scale_{i}": np.array(law.scale), f"metres_{i}": np.array(law.metres)}
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez(file, **values)
+
+
+def read_laws(file: Path) -> EmptyLaws:
+    """Read the laws of a class; `BadInput` where there is no such file."""
+    return laws_from_arrays(_arrays(file, "laws", step="measure"))
+
+
+def read_size_errors(file: Path) -> SizeErrors:
+    """Read the errors of a class; `BadInput` where there is no such file."""
+    return sizes_from_arrays(_arrays(file, "errors", step="measure"))
 
 
 def write_size_errors(file: Path, errors: SizeErrors) -> None:

@@ -115,8 +115,8 @@ def _cases(labelled: LabelledYard, said: Sequence[Train], looks: Looks, stated: 
         yield Case(trains[0].length_m, float(stated[k, t]), shown >= SHOWN * trains[0].length_m)
 
 
-def size_errors_of(pairs: Sequence[Pair], cases: Sequence[Case]) -> SizeErrors:
-    """Quantiles of errors for short and long trains, and how much too short detection limits are.
+def size_errors_of(pairs: Sequence[Pair]) -> SizeErrors:
+    """Quantiles of errors for short and long trains; nothing yet of detection limits.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def size_errors_of(pairs: Sequence[Pair], cases: Sequence[Case]) -> SizeErrors:
     ]
     shorter, longer = _tails(metres)
     fewer, more = _tails(cars)
-    return SizeErrors(length, shorter, longer, fewer, more, np.array(limit_factor(cases)))
+    return SizeErrors(length, shorter, longer, fewer, more, np.ones(()))
 
 
 def _tails(errors: Iterable[Sequence[float]]) -> tuple[Array, Array]:
@@ -165,5 +165,19 @@ def sizes_table(name: str, errors: SizeErrors, *, trains: int) -> str:
         rows.append((f"errors of {what} trains, about {errors.length_m[i]:.0f} m", metres))
         if errors.fewer.any() or errors.more.any():
             rows.append((f"errors of their counts, {what} trains", f"{errors.fewer[i]:+.0f} to {errors.more[i]:+.0f}"))
-    rows.append(("measured over found detection limit", f"{float(errors.limit_factor):.2f}"))
     return "\n".join([f"| {name}: {trains} trains found | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
+
+
+def limits_table(name: str, cases: Sequence[Case], factor: float) -> str:
+    """Lay out as a Markdown table on what the factor of detection limits rests."""
+    stated = np.quantile([case.limit_m for case in cases], [0.1, 0.5, 0.9])
+    rows = [
+        ("trains that stand alone", f"{len(cases)}"),
+        ("of these found", f"{sum(case.found for case in cases)}"),
+        (
+            "limits of trains put in: a tenth, half, nine tenths below",
+            ", ".join(f"{metres:.0f} m" for metres in stated),
+        ),
+        ("measured over found detection limit", f"{factor:.2f}"),
+    ]
+    return "\n".join([f"| {name} | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
