@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from rail_watch.interpret.trains import Train
 from scripts.train_network.__main__ import main
 from scripts.train_network.seeds import GSD_M, HELD_OUT, LONE, RENDERERS, Drawn, chosen, seeds_of
 from scripts.train_network.series import TrackTruth, labelled_yards, read_truth
-from scripts.train_network.trains.files import read_network, write_laws, write_network
+from scripts.train_network.trains import sizes
+from scripts.train_network.trains.files import (
+    read_network,
+    read_size_errors,
+    write_laws,
+    write_network,
+    write_size_errors,
+)
 from scripts.train_network.trains.measure import (
     NOTHING_KNOWN,
     Look,
@@ -250,6 +258,38 @@ def test_the_limit_factor_is_where_nine_in_ten_are_shown() -> None:
     found = rng.random(4000) < chance
     cases = [Case(float(a), float(b), bool(c)) for a, b, c in zip(lengths, limits, found, strict=True)]
     assert limit_factor(cases) == pytest.approx(1.7, rel=0.08)
+
+
+def test_limits_are_measured_on_lone_trains_and_change_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "FEWEST_ALONE", 1)
+    weights = tmp_path / "weights"
+    shutil.copytree(Path(interpret.__file__).parent / "weights", weights)
+    before = read_size_errors(weights / "middle-sizes.npz")
+    which = ["--work", str(tmp_path), "--class", "middle", "--renderer", "lone", "--seeds", "4"]
+    assert main(["draw", *which, "--scenes", "6"]) == 0
+    _, truth = read_truth(Drawn("lone", "middle", 4).folder(tmp_path))
+    assert {len(one.track.trains) for one in truth.values()} == {0, 1}
+    write_size_errors(weights / "middle-sizes.npz", replace(before, limit_factor=np.array(7.0)))
+    assert main(["limits", *which, "--weights", str(weights)]) == 0
+    after = read_size_errors(weights / "middle-sizes.npz")
+    assert float(after.limit_factor) != 7.0
+    assert all(
+        np.array_equal(getattr(before, name), getattr(after, name)) for name in ("shorter_m", "longer_m", "more")
+    )
+    assert f"| measured over found detection limit | {float(after.limit_factor):.2f} |" in capsys.readouterr().out
+
+
+def test_too_few_lone_trains_give_no_limit() -> None:
+    with pytest.raises(BadInput, match="only 1 trains stand alone, limits need 20: draw more 'lone' series"):
+        limit_factor([Case(30.0, 25.0, True)])
+
+
+def test_limits_want_laws_and_errors_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(Path(interpret.__file__).parent / "weights" / "middle.npz", tmp_path)
+    assert main(["limits", "--work", str(tmp_path), "--class", "middle", "--weights", str(tmp_path)]) == 2
+    assert "middle-empty.npz: no laws here; run the step 'measure' first" in capsys.readouterr().err
 
 
 def test_too_few_trains_give_no_intervals() -> None:

@@ -25,13 +25,14 @@ from rail_watch.interpret.null import EmptyLaws
 from rail_watch.interpret.sizes import SizeErrors
 from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 from rail_watch.interpret.trains import Train, trains_of
+from scripts.train_network.seeds import LONE
 from scripts.train_network.series import LabelledYard, labelled_yards
 from scripts.train_network.trains.measure import NEAR_COARSE_M, NEAR_M, RATE
 
 Array = NDArray[np.float64]
 
-FEWEST = 30
-"""Fewer trains give no quantiles."""
+FEWEST, FEWEST_ALONE = 30, 20
+"""Fewer trains give no quantiles, and fewer that stand alone no limit."""
 TAIL = 0.025
 NOTHING_KNOWN = SizeErrors(*(np.zeros(2) for _ in range(5)), np.ones(()))
 
@@ -152,7 +153,17 @@ def _tails(errors: Iterable[Sequence[float]]) -> tuple[Array, Array]:
 
 
 def limit_factor(cases: Sequence[Case]) -> float:
-    """Multiple of the stated limit at which 90 % of true trains are shown; 1 where that cannot be told."""
+    """Multiple of the stated limit at which 90 % of true trains are shown; 1 where that cannot be told.
+
+    Raises
+    ------
+    BadInput
+        Fewer than `FEWEST_ALONE` trains stand alone.
+    """
+    if len(cases) < FEWEST_ALONE:
+        raise BadInput(
+            f"only {len(cases)} trains stand alone, limits need {FEWEST_ALONE}: draw more series of {LONE!r}"
+        )
     ratios = np.array([case.length_m / case.limit_m for case in cases])
     return sure_ratio(ratios, np.array([case.found for case in cases], dtype=bool)) or 1.0
 
