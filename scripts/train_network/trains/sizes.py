@@ -161,9 +161,7 @@ def limit_factor(cases: Sequence[Case]) -> float:
         Fewer than `FEWEST_ALONE` trains stand alone.
     """
     if len(cases) < FEWEST_ALONE:
-        raise BadInput(
-            f"only {len(cases)} trains stand alone, limits need {FEWEST_ALONE}: draw more series of {LONE!r}"
-        )
+        raise BadInput(f"only {len(cases)} trains stand alone, limits need {FEWEST_ALONE}: draw more {LONE!r} series")
     ratios = np.array([case.length_m / case.limit_m for case in cases])
     return sure_ratio(ratios, np.array([case.found for case in cases], dtype=bool)) or 1.0
 
