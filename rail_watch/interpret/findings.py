@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from rail_watch.aoi.site import Site
 from rail_watch.change.cover import unflagged_cover
-from rail_watch.change.measure import ChangeMap, measure
+from rail_watch.change.measure import measure
 from rail_watch.change.radiometry import fit_radiometry
-from rail_watch.imagery.scene import Quality
+from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.controls import controls_of
@@ -91,7 +91,12 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
     change = measure(stack, zones, radiometry=radiometry)
-    stack = _with_cover(stack, change)
+    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
+    cover[_snowy(stack.quality)] = Quality.CLEAR
+    ground = _with_cover(stack, cover, factor=change.factor)
+    # Trains are told from snow, haze and shade; a mask that came with the scene knows cloud better than patches do.
+    cover[_masked(stack.scenes)] = Quality.CLEAR
+    stack = _with_cover(stack, cover, factor=change.factor)
     strips = make_strips(stack, site)
     looks: Looks | None = None
     trains: list[Train] = []
@@ -103,7 +108,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
         yard = make_yard(stack, site, strips, radiometry)
         models = solve(yard)
         suns = tuple(yard.sun_states)
-        stack = _with_suns(stack, suns)
+        stack, ground = (_with_suns(each, suns) for each in (stack, ground))
         looks = judge(yard, models, controls_of(stack, site, radiometry))
         trains = trains_of(yard, looks, models, false_alarm_rate=false_alarm_rate)
         motions = motions_of(yard, models, stack.scenes, trains)
@@ -114,11 +119,11 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     patches: list[Patch] = []
     if not trains_only:
         blocked = zones.tracks | zones.sheds | zones.exclude
-        aprons = aprons_of(stack, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
-        patches = patches_of(change, stack, site)
-    ground = zones.ground & zones.site
+        aprons = aprons_of(ground, site, radiometry=radiometry, blocked=blocked, false_alarm_rate=false_alarm_rate)
+        patches = patches_of(change, ground, site)
+    usual = zones.ground & zones.site
     levels = np.array(
-        [[float(np.median(b[m])) if (m := ground & np.isfinite(b)).any() else np.nan for b in p] for p in stack.pixels]
+        [[float(np.median(b[m])) if (m := usual & np.isfinite(b)).any() else np.nan for b in p] for p in stack.pixels]
     )
     return Findings(
         strips=strips,
@@ -163,11 +168,12 @@ def _with_suns(stack: Stack, states: Sequence[SunState]) -> Stack:
     return replace(stack, scenes=tuple(scenes))
 
 
-def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
-    """Return the stack with wide patches that hide the ground marked as cloud or cloud shadow."""
-    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
-    cover[_snowy(stack.quality)] = Quality.CLEAR
-    fine = np.repeat(np.repeat(cover, change.factor, axis=1), change.factor, axis=2)
+def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack:
+    """Return the stack with what hides the ground marked as cloud or cloud shadow, and the thin edges of all cloud.
+
+    cover: (T, row, column) on a grid `factor` times as coarse.
+    """
+    fine = np.repeat(np.repeat(cover, factor, axis=1), factor, axis=2)
     quality = stack.quality.copy()
     part = quality[:, : fine.shape[1], : fine.shape[2]]
     part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
@@ -177,6 +183,11 @@ def _with_cover(stack: Stack, change: ChangeMap) -> Stack:
                 near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
                 image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
     return replace(stack, quality=quality)
+
+
+def _masked(scenes: Sequence[SceneRef]) -> NDArray[np.bool_]:
+    """(T,) scenes with which a mask came."""
+    return np.array([any(asset.quality is not None for asset in ref.assets) for ref in scenes], dtype=bool)
 
 
 def _snowy(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
