@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from rail_watch.aoi.site import Site
-from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import measure
 from rail_watch.change.radiometry import fit_radiometry
-from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.interpret.cargo import ApronState, aprons_of
 from rail_watch.interpret.changes import Patch, patches_of
 from rail_watch.interpret.controls import controls_of
 from rail_watch.interpret.deck import motions_of
+from rail_watch.interpret.hidden import in_sight
 from rail_watch.interpret.kinds import CarKind, kinds_of
 from rail_watch.interpret.limits import detection_limits
 from rail_watch.interpret.looks import REASONS, Looks, judge
@@ -30,11 +28,6 @@ from rail_watch.interpret.trains import Train, trains_of
 from rail_watch.interpret.yard import make_yard
 from rail_watch.prepare.stack import Stack
 from rail_watch.prepare.zones import zones_of
-
-CLOUD_EDGE_M = 15.0
-"""Ground this near to flagged cloud or its shadow is not judged: clouds have thin edges, which masks miss."""
-SNOWY = 0.05
-"""Where the product flags as much of the ground in sight as snow, bright patches are snow and dark ones have thawed."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +84,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
     change = measure(stack, zones, radiometry=radiometry)
-    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
-    cover[_snowy(stack.quality)] = Quality.CLEAR
-    ground = _with_cover(stack, cover, factor=change.factor)
-    # Trains are told from snow, haze and shade; a mask that came with the scene knows cloud better than patches do.
-    cover[_masked(stack.scenes)] = Quality.CLEAR
-    stack = _with_cover(stack, cover, factor=change.factor)
+    stack, ground = in_sight(stack, change)
     strips = make_strips(stack, site)
     looks: Looks | None = None
     trains: list[Train] = []
@@ -166,34 +154,6 @@ def _with_suns(stack: Stack, states: Sequence[SunState]) -> Stack:
         for ref, state in zip(stack.scenes, states, strict=True)
     ]
     return replace(stack, scenes=tuple(scenes))
-
-
-def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack:
-    """Return the stack with what hides the ground marked as cloud or cloud shadow, and the thin edges of all cloud.
-
-    cover: (T, row, column) on a grid `factor` times as coarse.
-    """
-    fine = np.repeat(np.repeat(cover, factor, axis=1), factor, axis=2)
-    quality = stack.quality.copy()
-    part = quality[:, : fine.shape[1], : fine.shape[2]]
-    part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
-    for image in quality:
-        for kind in (Quality.CLOUD_SHADOW, Quality.CLOUD):
-            if (image == kind).any():
-                near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
-                image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
-    return replace(stack, quality=quality)
-
-
-def _masked(scenes: Sequence[SceneRef]) -> NDArray[np.bool_]:
-    """(T,) scenes with which a mask came."""
-    return np.array([any(asset.quality is not None for asset in ref.assets) for ref in scenes], dtype=bool)
-
-
-def _snowy(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(T,) scenes in which snow lies by the product's own word. quality: (T, row, column)."""
-    snow = (quality == Quality.SNOW).sum(axis=(1, 2))
-    return np.asarray(snow > SNOWY * (snow + (quality == Quality.CLEAR).sum(axis=(1, 2))))
 
 
 def _hidden_by(quality: NDArray[np.uint8]) -> str | None:

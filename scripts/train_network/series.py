@@ -14,7 +14,7 @@ from rail_watch.change.measure import measure
 from rail_watch.change.radiometry import Radiometry, fit_radiometry
 from rail_watch.detect import _laid, _read_all, groups_of
 from rail_watch.evaluate.truth import TrueScene, TrueTrack, Truth, parse_truth
-from rail_watch.interpret.findings import _with_cover
+from rail_watch.interpret.hidden import in_sight
 from rail_watch.interpret.strips import make_strips
 from rail_watch.interpret.yard import Yard, make_yard
 from rail_watch.prepare.stack import Stack, prepare
@@ -59,6 +59,9 @@ class LabelledStack:
     """The scenes of one series that are judged together, as `rail_watch.interpret.findings` hands them to each part."""
 
     stack: Stack
+    """For tracks, and"""
+    ground: Stack
+    """for aprons: what hides them is not the same."""
     site: Site
     zones: Zones
     radiometry: Radiometry
@@ -93,8 +96,8 @@ def labelled_stacks(folder: Path) -> Iterator[LabelledStack]:
         site, _ = _laid(drawn, stack)
         zones = zones_of(site, stack.grid)
         radiometry = fit_radiometry(stack, zones)
-        stack = _with_cover(stack, measure(stack, zones, radiometry=radiometry))
-        yield LabelledStack(stack, site, zones, radiometry, tuple(truth[ref.id] for ref in stack.scenes))
+        stack, ground = in_sight(stack, measure(stack, zones, radiometry=radiometry))
+        yield LabelledStack(stack, ground, site, zones, radiometry, tuple(truth[ref.id] for ref in stack.scenes))
 
 
 def labelled_yards(folder: Path) -> Iterator[LabelledYard]:

@@ -90,7 +90,7 @@ def covered_share(polygons: Sequence[Polygon], grid: Grid, gsd_m: float) -> Arra
 def labelled_aprons(folder: Path) -> Iterator[LabelledApron]:
     """Prepare a series and cut out its aprons, as `rail_watch.interpret.cargo.aprons_of` does."""
     for labelled in labelled_stacks(folder):
-        zones, stack = labelled.zones, labelled.stack
+        zones, stack = labelled.zones, labelled.ground
         blocked = zones.tracks | zones.sheds | zones.exclude
         for area in labelled.site.aprons:
             window = window_of(stack, labelled.site, area, blocked=blocked, radiometry=labelled.radiometry)

@@ -1,0 +1,66 @@
+"""What hides the ground beyond the cloud that was flagged: thin edges of cloud, and cloud that no mask tells of.
+
+Tracks and aprons are not hidden by the same things. The networks for trains know snow in patches, haze and shade; what
+cloud lies over a track is better known to a mask that came with the scene than told from patches of light. On aprons
+wide patches that are no cargo are easily taken for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from rail_watch.change.cover import unflagged_cover
+from rail_watch.change.measure import ChangeMap
+from rail_watch.imagery.scene import Quality, SceneRef
+from rail_watch.prepare.stack import Stack
+
+CLOUD_EDGE_M = 15.0
+"""Ground this near to flagged cloud or its shadow is not judged: clouds have thin edges, which masks miss."""
+SNOWY = 0.05
+"""Where the product flags as much of the ground in sight as snow, bright patches are snow and dark ones have thawed."""
+
+
+def in_sight(stack: Stack, change: ChangeMap) -> tuple[Stack, Stack]:
+    """Return the stack as tracks are judged by it, and as aprons and the rest of the site are.
+
+    In both the edges of flagged cloud are hidden; wide bright or dark patches are in the second, and in the first where
+    no mask came with a scene.
+    """
+    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
+    cover[_snowy(stack.quality)] = Quality.CLEAR
+    aprons = _with_cover(stack, cover, factor=change.factor)
+    cover[_masked(stack.scenes)] = Quality.CLEAR
+    return _with_cover(stack, cover, factor=change.factor), aprons
+
+
+def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack:
+    """Return the stack with what hides the ground marked as cloud or cloud shadow, and the thin edges of all cloud.
+
+    cover: (T, row, column) on a grid `factor` times as coarse.
+    """
+    fine = np.repeat(np.repeat(cover, factor, axis=1), factor, axis=2)
+    quality = stack.quality.copy()
+    part = quality[:, : fine.shape[1], : fine.shape[2]]
+    part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
+    for image in quality:
+        for kind in (Quality.CLOUD_SHADOW, Quality.CLOUD):
+            if (image == kind).any():
+                near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
+                image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
+    return replace(stack, quality=quality)
+
+
+def _masked(scenes: Sequence[SceneRef]) -> NDArray[np.bool_]:
+    """(T,) scenes with which a mask came."""
+    return np.array([any(asset.quality is not None for asset in ref.assets) for ref in scenes], dtype=bool)
+
+
+def _snowy(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(T,) scenes in which snow lies by the product's own word. quality: (T, row, column)."""
+    snow = (quality == Quality.SNOW).sum(axis=(1, 2))
+    return np.asarray(snow > SNOWY * (snow + (quality == Quality.CLEAR).sum(axis=(1, 2))))
