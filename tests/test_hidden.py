@@ -1,0 +1,55 @@
+"""What hides tracks and what hides aprons: patches that no mask tells of, and the edges of cloud."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stack_material import grid_of, stack_of
+
+from rail_watch.change.measure import ChangeMap
+from rail_watch.imagery.scene import Asset, Quality
+from rail_watch.interpret.hidden import CLOUD_EDGE_M, in_sight
+from rail_watch.prepare.stack import Stack
+
+GSD_M, SHAPE = 3.0, (60, 80)
+PATCH = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([25, 30])[:, None, None])) <= 9
+MASK = Asset("mask", "/nowhere/mask.tif", quality="data-mask")
+
+
+def seen(*, light: float, masks: tuple[bool, bool] = (True, False), flag: Quality | None = None) -> tuple[Stack, Stack]:
+    """Two scenes with a patch of this much of the ground's light in both; `flag`: what the mask says of other ground."""
+    quality = np.full((2, *SHAPE), Quality.CLEAR, np.uint8)
+    if flag is not None:
+        quality[:, 45:55, 60:75] = flag
+    stack = stack_of(np.full((2, 3, *SHAPE), 0.2, np.float32), gsd_m=GSD_M, quality=quality)
+    refs = [replace(ref, assets=(MASK,) if mask else ()) for ref, mask in zip(stack.scenes, masks, strict=True)]
+    ratio = np.where(PATCH, np.float32(light), np.float32(1))
+    same = np.zeros((2, *SHAPE), np.float32)
+    several = np.broadcast_to(ratio, (2, 3, *SHAPE))
+    change = ChangeMap(grid_of(GSD_M, SHAPE), same, same, several, several, 1)
+    return in_sight(replace(stack, scenes=tuple(refs)), change)
+
+
+@pytest.mark.parametrize(("light", "kind"), [(1.8, Quality.CLOUD), (0.4, Quality.CLOUD_SHADOW)])
+def test_a_patch_hides_aprons_always_and_tracks_where_no_mask_came(light: float, kind: Quality) -> None:
+    tracks, aprons = seen(light=light)
+    assert (aprons.quality[:, 25, 30] == kind).all()
+    assert [int(value) for value in tracks.quality[:, 25, 30]] == [Quality.CLEAR, kind]
+    assert (tracks.quality[0] == Quality.CLEAR).all()
+    assert (aprons.quality[:, 5, 70] == Quality.CLEAR).all()
+
+
+def test_where_the_product_tells_of_snow_patches_are_snow() -> None:
+    tracks, aprons = seen(light=1.8, flag=Quality.SNOW)
+    for stack in (tracks, aprons):
+        assert set(np.unique(stack.quality)) == {Quality.CLEAR, Quality.SNOW}
+
+
+@pytest.mark.parametrize("kind", [Quality.CLOUD, Quality.CLOUD_SHADOW])
+def test_edges_of_flagged_cloud_hide_tracks_and_aprons(kind: Quality) -> None:
+    for stack in seen(light=1.0, flag=kind):
+        reach = int(CLOUD_EDGE_M / GSD_M)
+        assert (stack.quality[:, 50, 75 + reach - 1] == kind).all()
+        assert (stack.quality[:, 50, 60 - reach - 1] == Quality.CLEAR).all()
