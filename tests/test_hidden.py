@@ -19,10 +19,10 @@ MASK = Asset("mask", "/nowhere/mask.tif", quality="data-mask")
 
 
 def seen(*, light: float, masks: tuple[bool, bool] = (True, False), flag: Quality | None = None) -> tuple[Stack, Stack]:
-    """Two scenes with a patch of this much of the ground's light in both; `flag`: what the mask says of other ground."""
+    """Two scenes with a patch of so much of the ground's light; `flag`: what a mask says of other ground."""
     quality = np.full((2, *SHAPE), Quality.CLEAR, np.uint8)
     if flag is not None:
-        quality[:, 45:55, 60:75] = flag
+        quality[:, 40:58, 50:70] = flag
     stack = stack_of(np.full((2, 3, *SHAPE), 0.2, np.float32), gsd_m=GSD_M, quality=quality)
     refs = [replace(ref, assets=(MASK,) if mask else ()) for ref, mask in zip(stack.scenes, masks, strict=True)]
     ratio = np.where(PATCH, np.float32(light), np.float32(1))
@@ -51,5 +51,5 @@ def test_where_the_product_tells_of_snow_patches_are_snow() -> None:
 def test_edges_of_flagged_cloud_hide_tracks_and_aprons(kind: Quality) -> None:
     for stack in seen(light=1.0, flag=kind):
         reach = int(CLOUD_EDGE_M / GSD_M)
-        assert (stack.quality[:, 50, 75 + reach - 1] == kind).all()
-        assert (stack.quality[:, 50, 60 - reach - 1] == Quality.CLEAR).all()
+        assert (stack.quality[:, 50, 70 + reach - 1] == kind).all()
+        assert (stack.quality[:, 50, 50 - reach - 1] == Quality.CLEAR).all()
