@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rail_watch.aoi.site import Area, Bridge, Site, Track
 from rail_watch.observe.moving import movement_sentence
-from rail_watch.observe.records import Observation, SceneRecord
+from rail_watch.observe.records import Observation, SceneRecord, TrackLook
 
 
 def stamp(when: datetime) -> str:
@@ -167,11 +167,20 @@ def _nothing(scene: SceneRecord) -> str:
         return "nothing new to be seen."
     if not seen:
         return f"nothing could be seen of the tracks ({_reasons(scene)})."
-    limits = [look.shortest_detectable_m for look in seen if look.shortest_detectable_m is not None]
-    sure = f"; a train longer than {max(limits):.0f} m would most likely have been seen" if limits else ""
     hidden = f"; {len(unknown)} could not be seen ({_reasons(scene)})" if unknown else ""
     many = "1 track" if len(seen) == 1 else f"{len(seen)} tracks"
-    return f"no train on {many} that could be seen{sure}{hidden}."
+    return f"no train on {many} that could be seen; {_sure(seen)}{hidden}."
+
+
+def _sure(seen: Sequence[TrackLook]) -> str:
+    """Say what an empty track would have shown, and of which tracks that cannot be told."""
+    limits = [look.shortest_detectable_m for look in seen if look.shortest_detectable_m is not None]
+    if not limits:
+        return "how short a train would have been seen could not be told"
+    sure = f"a train longer than {max(limits):.0f} m would most likely have been seen"
+    if len(limits) == len(seen):
+        return sure
+    return f"on {len(limits)} of them {sure}, of the others that could not be told"
 
 
 def _reasons(scene: SceneRecord) -> str:

@@ -106,7 +106,7 @@ def _row(
     tracks, aprons = parts
     by_track = {look.track: look for look in record.tracks}
     by_apron = {look.apron: look for look in record.aprons}
-    reached = _reached(record)
+    limit = shortest_shown(record)
     cells = [_cell(record, by_track.get(part), _length(seen, part)) for part in tracks]
     return Row(
         date=short_day(record.when),
@@ -117,14 +117,28 @@ def _row(
         used=record.status != "skipped",
         cells=tuple(cells) or (_ground(record, seen),),
         aprons=tuple(_fill(record, by_apron.get(part)) for part in aprons),
-        limit=f"{number(max(reached))} m" if reached else "–",
+        limit=f"{limit} m" if limit != "–" else limit,
     )
 
 
+def _judged(record: SceneRecord) -> list[TrackLook]:
+    return [look for look in record.tracks if look.state != "unknown" and record.status != "skipped"]
+
+
 def _reached(record: SceneRecord) -> list[float]:
-    """Metres of the shortest train that the look would have shown, for each track that was judged."""
-    judged = [look for look in record.tracks if look.state != "unknown" and record.status != "skipped"]
-    return [look.shortest_detectable_m for look in judged if look.shortest_detectable_m is not None]
+    """Metres of the shortest train that the look would have shown, for each judged track of which that can be told."""
+    return [look.shortest_detectable_m for look in _judged(record) if look.shortest_detectable_m is not None]
+
+
+def shortest_shown(record: SceneRecord) -> str:
+    """Metres of the shortest train that the look would have shown on its worst track.
+
+    More than the longest that is known where it cannot be told of some track; a dash where it can be told of none.
+    """
+    reached = _reached(record)
+    if not reached:
+        return "–"
+    return f"{number(max(reached))}" if len(reached) == len(_judged(record)) else f"> {number(max(reached))}"
 
 
 def _length(seen: Sequence[Observation], track: str) -> float:

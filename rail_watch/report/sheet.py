@@ -18,6 +18,7 @@ from rail_watch.report.caption import Caption, credit, day, month_day, place_sho
 from rail_watch.report.chart import AXIS, HEIGHT, UNSEEN, Chart, Columns, mark
 from rail_watch.report.form import PLAIN, Form
 from rail_watch.report.language import say, term
+from rail_watch.report.looks import shortest_shown
 from rail_watch.report.names import clean, drawable, shorten
 from rail_watch.report.page import Ink, Page, Pen, fit, fit_size, wrap
 from rail_watch.report.stretch import ways
@@ -232,13 +233,12 @@ class _Sheet:
         ink = Ink(6.8, "#57606a", ha="right", va="center")
         page.text((MARGIN + NAMES - 14, top + 20), fit(say("sheet.shortest"), ink, NAMES - 20), ink)
         for column, record in enumerate(self.looks):
-            limits = [look.shortest_detectable_m for look in record.tracks if look.shortest_detectable_m is not None]
-            words = f"{max(limits):.0f}" if limits and record.status != "skipped" else "–"
+            words = shortest_shown(record)
             small = Ink(
                 6.6 if self.columns.width >= 44 else 5.6,
                 ha="center",
                 va="center",
-                rotation=90 if self.columns.width < 44 and limits else 0,
+                rotation=90 if self.columns.width < 44 and words != "–" else 0,
             )
             page.text((self.columns.middle(column), top + 20), words, small)
 
