@@ -10,7 +10,7 @@ from shapely import LineString
 
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.findings import SNOWY, _snowy
+from rail_watch.interpret.hidden import SNOWY, _snowy
 from rail_watch.interpret.shadows import sun_on_track
 from rail_watch.interpret.strips import Strip, offsets_m, positions
 from rail_watch.interpret.yard import Yard, update_baseline
