@@ -16,7 +16,7 @@ from PIL import Image
 from shapely import box
 
 from rail_watch.errors import BadInput
-from rail_watch.interpret.looks import REASONS
+from rail_watch.interpret.looks import REASONS, TOO_SHORT
 from rail_watch.observe.moving import COMPASS
 from rail_watch.observe.records import Observation
 from rail_watch.observe.sentences import text_of
@@ -103,7 +103,7 @@ def test_fixed_words_of_the_answer_are_all_translated() -> None:
     for code in LANGUAGES:
         words = catalogue(code)
         assert {term for _, _, term in TERMS} == set(words["likelihood"])
-        assert set(REASONS.values()) <= set(words["reason"])
+        assert {*REASONS.values(), TOO_SHORT} <= set(words["reason"])
         assert set(COMPASS) == set(words["compass"])
 
 

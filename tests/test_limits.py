@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from yard_material import MODEL, NORTH, STEPS, yard
 
-from rail_watch.interpret import limits
+from rail_watch.interpret import limits, looks
 from rail_watch.interpret.limits import INSERTIONS, detection_limits
 from rail_watch.interpret.looks import Looks, judge
 from rail_watch.interpret.sizes import load_size_errors
@@ -65,3 +65,12 @@ def test_where_no_track_shows_enough_empty_ground_nothing_is_stated(made: tuple[
     for occupied in made[0].occupied:
         occupied[:] = True
     assert np.isnan(detection_limits(*made, [MODEL] * 2, false_alarm_rate=RATE)).all()
+
+
+def test_a_track_too_short_for_the_pixels_says_so_and_is_not_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = yard(NORTH, times=1)
+    assert judge(drawn, [MODEL]).reason == [[None], [None]]
+    monkeypatch.setattr(looks, "shortest_train_m", lambda gsd_m: 100.0)
+    short = judge(drawn, [MODEL])
+    assert short.reason == [[looks.TOO_SHORT], [looks.TOO_SHORT]]
+    assert np.isnan(short.p_value).all() and (short.visible_fraction == 1).all()

@@ -30,7 +30,7 @@ def empty(*limits: float | None) -> SceneRecord:
         ((20.0, 31.0, 24.0), "a train longer than 31 m would most likely have been seen", "31"),
         (
             (20.0, None, 24.0),
-            "on 2 of them a train longer than 24 m would most likely have been seen, of the others that could not be "
+            "on 2 of them a train longer than 24 m would most likely have been seen, of the other that could not be "
             "told",
             "> 24",
         ),

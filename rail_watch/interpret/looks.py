@@ -25,6 +25,9 @@ a track (lorries, bushes, shadows of trees). Where pixels mix track and surround
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
 
+TOO_SHORT = "too short for pixels of this size"
+"""Why a track in full view is not judged."""
+
 REASONS = {
     Quality.OUTSIDE: "outside the scene",
     Quality.NODATA: "no data from the sensor",
@@ -74,8 +77,11 @@ class Looks:
         return max(needed, 0.0)
 
 
-def _reason(yard: Yard, k: int, t: int) -> str | None:
+def _reason(yard: Yard, k: int, t: int, *, seen: float, least_m: float) -> str | None:
+    """Say why not everything was judged. seen: share of the strip; least_m: a shorter one is not judged at all."""
     strip = yard.strips[k]
+    if seen > 0.995:
+        return TOO_SHORT if len(strip.along_m) * strip.step_m < least_m else None
     middle = strip.quality[t][:, len(strip.across_m) // 2]
     counts = {name: int((middle == code).sum()) for code, name in REASONS.items()}
     if strip.roofed.any():
@@ -180,7 +186,8 @@ def judge(
     known = load_laws(network_class(yard.gsd_m)) if known is None else known
     laws, p_value = refer(known, models, statistic, metres, controls, gsd_m=yard.gsd_m)
     reason = [
-        [None if fraction[k, t] > 0.995 else _reason(yard, k, t) for t in range(yard.times)] for k in range(shape[0])
+        [_reason(yard, k, t, seen=float(fraction[k, t]), least_m=least) for t in range(yard.times)]
+        for k in range(shape[0])
     ]
     return Looks(visible, flanked, fraction, metres, statistic, p_value, laws, known, reason)
 

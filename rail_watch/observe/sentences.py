@@ -180,7 +180,8 @@ def _sure(seen: Sequence[TrackLook]) -> str:
     sure = f"a train longer than {max(limits):.0f} m would most likely have been seen"
     if len(limits) == len(seen):
         return sure
-    return f"on {len(limits)} of them {sure}, of the others that could not be told"
+    others = "the other" if len(seen) - len(limits) == 1 else "the others"
+    return f"on {len(limits)} of them {sure}, of {others} that could not be told"
 
 
 def _reasons(scene: SceneRecord) -> str:
