@@ -154,9 +154,7 @@ def _colours(model: SceneModel, count: int, step_m: float, rng: np.random.Genera
     logs = rng.normal(DARKER, BRIGHTNESS, (1, cars)) + rng.normal(0, HUE, (len(model.level), cars))
     each = np.repeat(logs, car, axis=1)
     # Of a gap between cars one sees coupling and ground in the cars' shade.
-    gap = max(round(GAP_M / step_m), 0)
-    if gap:
-        each[:, np.arange(each.shape[1]) % car >= car - gap] = SHADE
+    each[:, np.arange(each.shape[1]) % car >= car - round(GAP_M / step_m)] = SHADE
     return np.asarray((model.dark[:, None] + model.level[:, None] * np.exp(each))[:, :count])
 
 

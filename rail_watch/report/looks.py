@@ -138,7 +138,7 @@ def shortest_shown(record: SceneRecord) -> str:
     reached = _reached(record)
     if not reached:
         return "–"
-    return f"{number(max(reached))}" if len(reached) == len(_judged(record)) else f"> {number(max(reached))}"
+    return ("" if len(reached) == len(_judged(record)) else "> ") + number(max(reached))
 
 
 def _length(seen: Sequence[Observation], track: str) -> float:
