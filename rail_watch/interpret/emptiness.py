@@ -26,8 +26,14 @@ FEW = 16
 """One in so many points is asked first for the densest cluster."""
 CORE = 0.12
 """This share of the samples round the densest one describes the cluster."""
-SLOWEST = 0.3
-"""Scenes whose ground follows the reference's less than this (snow) take no part."""
+SLOWEST, FASTEST = 0.3, 3.0
+"""Scenes whose ground follows the reference's less than this, or more (snow), take no part: in the reference's units
+what lies under an even cover of snow would be the densest cluster of all."""
+
+
+def follows_reference(radiometry: Radiometry) -> NDArray[np.bool_]:
+    """(T,) scenes whose ground can be put in the reference's units: in every band it follows the reference's."""
+    return np.asarray(((radiometry.gain >= SLOWEST) & (radiometry.gain <= FASTEST)).all(axis=1))
 
 
 def _mean_over(strip: Strip, usable: NDArray[np.bool_], pick: NDArray[np.bool_]) -> Array:
@@ -54,7 +60,7 @@ def cross_sections(strip: Strip, usable: NDArray[np.bool_], radiometry: Radiomet
     middle = _mean_over(strip, usable, np.abs(strip.across_m) <= 1.1)
     gain = np.maximum(radiometry.gain, 0.05)[:, :, None]
     colour = (middle - radiometry.offset[:, :, None]) / gain
-    colour[(radiometry.gain < SLOWEST).any(axis=1)] = np.nan
+    colour[~follows_reference(radiometry)] = np.nan
     parts = [colour]
     if gsd_m <= FINE_GSD_M:
         floor = 0.02 * np.nanmedian(np.maximum(middle - dark, 0)) + 1e-9

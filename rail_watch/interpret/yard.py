@@ -20,7 +20,7 @@ from rail_watch.aoi.site import Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.change.robust import line_fit, spread, weighted_median
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.emptiness import cross_sections, likeness_to_ballast
+from rail_watch.interpret.emptiness import FASTEST, cross_sections, follows_reference, likeness_to_ballast
 from rail_watch.interpret.shadows import (
     HALF_WIDTH_M,
     LONGEST_SHADOW_M,
@@ -166,14 +166,22 @@ def _thrown(yard: Yard, near: Neighbour, t: int, offset: NDArray[np.floating]) -
     return np.where(taken, np.clip(share, 0, 1), 0).astype(np.float32)
 
 
+def _precision(radiometry: Radiometry) -> NDArray[np.float64]:
+    """(T,) weight of each scene's picture of the ground in the reference's units.
+
+    A scene whose ground says little of the reference's (snow) or is noisy speaks with a small voice, be they most.
+    """
+    noise = np.where(np.isfinite(radiometry.sigma), radiometry.sigma, np.inf) / np.maximum(radiometry.gain, 1e-3)
+    # What makes all ground far brighter (snow, again) makes its own noise look small.
+    noise = (noise * np.maximum(radiometry.gain / FASTEST, 1.0) ** 2).mean(axis=1)
+    others = np.isfinite(noise) & follows_reference(radiometry) & (np.arange(len(noise)) != radiometry.reference)
+    typical = float(np.quantile(noise[others], 0.25)) if others.any() else 0.0
+    return np.asarray(1 / (1 + (noise / max(2 * typical, 1e-9)) ** 2))
+
+
 def update_baseline(yard: Yard) -> None:
     """Weighted median over scenes of what each sample shows in the reference's units, trains and shadows left out."""
-    radiometry = yard.radiometry
-    # A scene whose ground says little of the reference's (snow) or is noisy speaks with a small voice, be they half.
-    noise = np.where(np.isfinite(radiometry.sigma), radiometry.sigma, np.inf) / np.maximum(radiometry.gain, 1e-3)
-    noise = noise.mean(axis=1)
-    typical = float(np.quantile(noise[np.isfinite(noise)], 0.25)) if np.isfinite(noise).any() else 1.0
-    precision = 1 / (1 + (noise / max(2 * typical, 1e-9)) ** 2)
+    radiometry, precision = yard.radiometry, _precision(yard.radiometry)
     for k, strip in enumerate(yard.strips):
         weights = np.empty(yard.usable[k].shape, dtype=np.float32)
         near = np.abs(strip.across_m) <= HALF_WIDTH_M + 0.5 * yard.gsd_m
