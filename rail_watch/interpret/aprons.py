@@ -18,6 +18,7 @@ from rail_watch.aoi.site import Area, Site
 from rail_watch.change.radiometry import Radiometry
 from rail_watch.change.robust import MAD_TO_SIGMA, spread, weighted_median
 from rail_watch.grid import Grid
+from rail_watch.interpret.emptiness import FASTEST, follows_reference
 from rail_watch.interpret.sections import DEEPEST, light, parts_of
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.prepare.stack import Stack
@@ -127,11 +128,23 @@ def shadow_steps(grid: Grid, azimuth_deg: float, elevation_deg: float) -> tuple[
     return float(steps[0]), float(steps[1])
 
 
+def _clarity(gain: Numbers) -> Numbers:
+    """(T, 1, 1) weight of each scene by how far its ground follows the reference's; under snow it does not, or too far.
+
+    gain: (T, B).
+    """
+    follows = np.minimum(gain.min(axis=1), FASTEST / np.maximum(gain.max(axis=1), 1e-3))
+    return np.asarray(np.clip(follows, 0.02, 1)[:, None, None] ** 2)
+
+
 def first_weights(window: Window) -> Array:
     """(T, row, column) weight of each look as a picture of bare apron: near the densest colour of the apron itself."""
     values, inside = _as_reference(window), window.inside
-    clarity = np.clip(window.gain.min(axis=1), 0.02, 1)[:, None, None] ** 2
-    points = np.moveaxis(values, 1, -1)[window.usable & inside]
+    clarity, follows = _clarity(window.gain), follows_reference(window.gain)
+    shown = window.usable & inside
+    if (shown & follows[:, None, None]).sum() >= 50:
+        shown = shown & follows[:, None, None]
+    points = np.moveaxis(values, 1, -1)[shown]
     if len(points) < 50:
         return np.asarray(window.usable * clarity, dtype=np.float32)
     sample = points[:: max(1, len(points) // 1200)].astype(np.float64)
@@ -246,6 +259,6 @@ def turn_back(picture: NDArray[Number], shadow: Numbers) -> NDArray[Number]:
 
 def second_weights(window: Window, first: Array, taken: Mask) -> Array:
     """Weights as `first_weights`, with what was found covered left out wherever any other look shows the place."""
-    clarity = np.clip(window.gain.min(axis=1), 0.02, 1)[:, None, None] ** 2
+    clarity = _clarity(window.gain)
     bare = np.maximum(first, 0.3 * clarity * window.usable)
     return np.asarray(np.where(taken, TAKEN * bare, bare), dtype=np.float32)

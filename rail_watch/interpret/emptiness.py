@@ -31,9 +31,12 @@ SLOWEST, FASTEST = 0.3, 3.0
 what lies under an even cover of snow would be the densest cluster of all."""
 
 
-def follows_reference(radiometry: Radiometry) -> NDArray[np.bool_]:
-    """(T,) scenes whose ground can be put in the reference's units: in every band it follows the reference's."""
-    return np.asarray(((radiometry.gain >= SLOWEST) & (radiometry.gain <= FASTEST)).all(axis=1))
+def follows_reference(gain: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T,) scenes whose ground can be put in the reference's units: in every band it follows the reference's.
+
+    gain: (T, B) as in `rail_watch.change.radiometry.Radiometry`.
+    """
+    return np.asarray(((gain >= SLOWEST) & (gain <= FASTEST)).all(axis=1))
 
 
 def _mean_over(strip: Strip, usable: NDArray[np.bool_], pick: NDArray[np.bool_]) -> Array:
@@ -60,7 +63,7 @@ def cross_sections(strip: Strip, usable: NDArray[np.bool_], radiometry: Radiomet
     middle = _mean_over(strip, usable, np.abs(strip.across_m) <= 1.1)
     gain = np.maximum(radiometry.gain, 0.05)[:, :, None]
     colour = (middle - radiometry.offset[:, :, None]) / gain
-    colour[~follows_reference(radiometry)] = np.nan
+    colour[~follows_reference(radiometry.gain)] = np.nan
     parts = [colour]
     if gsd_m <= FINE_GSD_M:
         floor = 0.02 * np.nanmedian(np.maximum(middle - dark, 0)) + 1e-9

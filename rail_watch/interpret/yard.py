@@ -174,7 +174,7 @@ def _precision(radiometry: Radiometry) -> NDArray[np.float64]:
     noise = np.where(np.isfinite(radiometry.sigma), radiometry.sigma, np.inf) / np.maximum(radiometry.gain, 1e-3)
     # What makes all ground far brighter (snow, again) makes its own noise look small.
     noise = (noise * np.maximum(radiometry.gain / FASTEST, 1.0) ** 2).mean(axis=1)
-    others = np.isfinite(noise) & follows_reference(radiometry) & (np.arange(len(noise)) != radiometry.reference)
+    others = np.isfinite(noise) & follows_reference(radiometry.gain) & (np.arange(len(noise)) != radiometry.reference)
     typical = float(np.quantile(noise[others], 0.25)) if others.any() else 0.0
     return np.asarray(1 / (1 + (noise / max(2 * typical, 1e-9)) ** 2))
 
