@@ -9,7 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import special
 
-from rail_watch.change.radiometry import Radiometry, fit_radiometry
+from rail_watch.change.radiometry import Radiometry, clarity_of, fit_radiometry
 from rail_watch.change.robust import robust_covariance, weighted_median, whitening
 from rail_watch.grid import Grid
 from rail_watch.prepare.stack import Stack
@@ -101,7 +101,7 @@ def measure(stack: Stack, zones: Zones, *, radiometry: Radiometry | None = None)
     seen = seen & site
     gain = np.maximum(radiometry.gain, 0.05)[:, :, None, None]
     values = ((pixels - radiometry.offset[:, :, None, None]) / gain).astype(np.float32)
-    weight = np.clip(radiometry.gain.min(axis=1), 0.02, 1.0) ** 2
+    weight = clarity_of(radiometry.gain)
     p_value = np.full(seen.shape, np.nan, dtype=np.float32)
     residual = np.full(pixels.shape, np.nan, dtype=np.float32)
     ratio = np.full(pixels.shape, np.nan, dtype=np.float32)

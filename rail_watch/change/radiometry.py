@@ -13,6 +13,9 @@ from rail_watch.prepare.zones import Zones
 
 SAMPLE = 20_000
 """Ground pixels are thinned to about this many: enough for gains good to a thousandth."""
+SLOWEST, FASTEST = 0.3, 3.0
+"""A scene whose ground follows the reference's less than this, or more, shows other ground, such as snow: an even cover
+of it, put in the reference's units, would seem to be the same everywhere."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,20 @@ class Radiometry:
     """(T, B) robust residual of the fit, in the scene's units."""
     dark: NDArray[np.float64]
     """(T, B) the scene's dark level (path radiance and sky light in full shade), in its own units."""
+
+
+def follows_reference(gain: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T,) scenes whose ground can be put in the reference's units: in every band it follows the reference's.
+
+    gain: (T, B) as in `Radiometry`.
+    """
+    return np.asarray(((gain >= SLOWEST) & (gain <= FASTEST)).all(axis=1))
+
+
+def clarity_of(gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) weight of each scene's picture of the ground, 1 where it follows the reference's. gain: (T, B)."""
+    follows = np.minimum(gain.min(axis=1), FASTEST / np.maximum(gain.max(axis=1), 1e-3))
+    return np.asarray(np.clip(follows, 0.02, 1.0) ** 2)
 
 
 def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:

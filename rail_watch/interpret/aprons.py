@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Area, Site
-from rail_watch.change.radiometry import Radiometry
+from rail_watch.change.radiometry import Radiometry, clarity_of, follows_reference
 from rail_watch.change.robust import MAD_TO_SIGMA, spread, weighted_median
 from rail_watch.grid import Grid
-from rail_watch.interpret.emptiness import FASTEST, follows_reference
 from rail_watch.interpret.sections import DEEPEST, light, parts_of
 from rail_watch.interpret.shadows import sun_over
 from rail_watch.prepare.stack import Stack
@@ -128,19 +127,10 @@ def shadow_steps(grid: Grid, azimuth_deg: float, elevation_deg: float) -> tuple[
     return float(steps[0]), float(steps[1])
 
 
-def _clarity(gain: Numbers) -> Numbers:
-    """(T, 1, 1) weight of each scene by how far its ground follows the reference's; under snow it does not, or too far.
-
-    gain: (T, B).
-    """
-    follows = np.minimum(gain.min(axis=1), FASTEST / np.maximum(gain.max(axis=1), 1e-3))
-    return np.asarray(np.clip(follows, 0.02, 1)[:, None, None] ** 2)
-
-
 def first_weights(window: Window) -> Array:
     """(T, row, column) weight of each look as a picture of bare apron: near the densest colour of the apron itself."""
     values, inside = _as_reference(window), window.inside
-    clarity, follows = _clarity(window.gain), follows_reference(window.gain)
+    clarity, follows = clarity_of(window.gain)[:, None, None], follows_reference(window.gain)
     shown = window.usable & inside
     if (shown & follows[:, None, None]).sum() >= 50:
         shown = shown & follows[:, None, None]
@@ -259,6 +249,6 @@ def turn_back(picture: NDArray[Number], shadow: Numbers) -> NDArray[Number]:
 
 def second_weights(window: Window, first: Array, taken: Mask) -> Array:
     """Weights as `first_weights`, with what was found covered left out wherever any other look shows the place."""
-    clarity = _clarity(window.gain)
+    clarity = clarity_of(window.gain)[:, None, None]
     bare = np.maximum(first, 0.3 * clarity * window.usable)
     return np.asarray(np.where(taken, TAKEN * bare, bare), dtype=np.float32)

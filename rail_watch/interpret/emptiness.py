@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from rail_watch.change.radiometry import Radiometry
+from rail_watch.change.radiometry import Radiometry, follows_reference
 from rail_watch.interpret.strips import FINE_GSD_M, Strip
 
 Array = NDArray[np.float32]
@@ -26,17 +26,6 @@ FEW = 16
 """One in so many points is asked first for the densest cluster."""
 CORE = 0.12
 """This share of the samples round the densest one describes the cluster."""
-SLOWEST, FASTEST = 0.3, 3.0
-"""Scenes whose ground follows the reference's less than this, or more (snow), take no part: in the reference's units
-what lies under an even cover of snow would be the densest cluster of all."""
-
-
-def follows_reference(gain: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T,) scenes whose ground can be put in the reference's units: in every band it follows the reference's.
-
-    gain: (T, B) as in `rail_watch.change.radiometry.Radiometry`.
-    """
-    return np.asarray(((gain >= SLOWEST) & (gain <= FASTEST)).all(axis=1))
 
 
 def _mean_over(strip: Strip, usable: NDArray[np.bool_], pick: NDArray[np.bool_]) -> Array:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rail_watch.aoi.site import Site
-from rail_watch.change.radiometry import Radiometry
+from rail_watch.change.radiometry import FASTEST, Radiometry, follows_reference
 from rail_watch.change.robust import line_fit, spread, weighted_median
 from rail_watch.imagery.scene import Quality
-from rail_watch.interpret.emptiness import FASTEST, cross_sections, follows_reference, likeness_to_ballast
+from rail_watch.interpret.emptiness import cross_sections, likeness_to_ballast
 from rail_watch.interpret.shadows import (
     HALF_WIDTH_M,
     LONGEST_SHADOW_M,

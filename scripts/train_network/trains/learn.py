@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from rail_watch.errors import BadInput
 from rail_watch.interpret.network import Network
+from rail_watch.interpret.sections import SCALARS
 from scripts.train_network.seeds import GSD_M
 from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.sections import Row
@@ -27,6 +28,10 @@ BATCH = 28
 """Looks shown at once: `SCENES` at most of each of several tracks."""
 SCENES = (2, 3, 4, 5, 7, 9, 14)
 """How many scenes of a track are shown together, disturbed alike in what belongs to the place."""
+NOISY, UNLIKE, OFTENER = 0.08, 0.3, 3.0
+"""Looks at ground that differs from place to place by more than the first (spread of the logarithm of light), or
+follows the reference's by less than the second, are shown this many times as often: under snow everything is different,
+and few looks are."""
 RATE, LARGEST_RATE, DECAY, DROPOUT = 2e-3, 3e-3, 3e-3, 0.1
 GENTLE = 0.4
 """Share of the rates at which weights are taught that have been taught before."""
@@ -190,6 +195,14 @@ def _weights(tracks: Sequence[Sequence[Row]], plan: Plan) -> NDArray[np.float64]
     return np.array([min(len(rows[0].occupied), 4 * plan.crop) * min(len(rows), 20) for rows in tracks], dtype=float)
 
 
+def _how_often(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """(N,) share of looks that each of a track's scenes gets."""
+    whole = np.stack([row.sections[0, -len(SCALARS) :] for row in rows]).astype(np.float64)
+    noise, likeness = (whole[:, SCALARS.index(name)] for name in ("noise", "likeness to the reference"))
+    often = np.where((noise > np.log(NOISY) + 2.5) | (likeness < UNLIKE), OFTENER, 1.0)
+    return np.asarray(often / often.sum())
+
+
 def _batch(tracks: Sequence[Sequence[Row]], share: NDArray[np.float64], plan: Plan, rng: np.random.Generator) -> Batch:
     """Cut the same piece out of several scenes of each of some tracks."""
     scenes = int(rng.choice(SCENES))
@@ -198,7 +211,7 @@ def _batch(tracks: Sequence[Sequence[Row]], share: NDArray[np.float64], plan: Pl
         rows = tracks[i]
         start = int(rng.integers(0, max(len(rows[0].occupied) - plan.crop, 0) + 1))
         # A series that has fewer scenes is shown with some of them twice, disturbed differently.
-        chosen = rng.permutation(len(rows))[:scenes] if len(rows) >= scenes else rng.integers(0, len(rows), scenes)
+        chosen = rng.choice(len(rows), scenes, replace=len(rows) < scenes, p=_how_often(rows))
         parts += [_cut(rows[j], start, plan.crop) for j in chosen]
     return _tensors(parts), scenes
 
