@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from stack_material import grid_of, stack_of
 
 from rail_watch.change.measure import ChangeMap
@@ -18,7 +19,16 @@ PATCH = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([25, 30])[:, None
 MASK = Asset("mask", "/nowhere/mask.tif", quality="data-mask")
 
 
-def seen(*, light: float, masks: tuple[bool, bool] = (True, False), flag: Quality | None = None) -> tuple[Stack, Stack]:
+NO_APRON = np.zeros(SHAPE, dtype=bool)
+
+
+def seen(
+    *,
+    light: float,
+    masks: tuple[bool, bool] = (True, False),
+    flag: Quality | None = None,
+    aprons: NDArray[np.bool_] = NO_APRON,
+) -> tuple[Stack, Stack]:
     """Two scenes with a patch of so much of the ground's light; `flag`: what a mask says of other ground."""
     quality = np.full((2, *SHAPE), Quality.CLEAR, np.uint8)
     if flag is not None:
@@ -29,7 +39,7 @@ def seen(*, light: float, masks: tuple[bool, bool] = (True, False), flag: Qualit
     same = np.zeros((2, *SHAPE), np.float32)
     several = np.broadcast_to(ratio, (2, 3, *SHAPE))
     change = ChangeMap(grid_of(GSD_M, SHAPE), same, same, several, several, 1)
-    return in_sight(replace(stack, scenes=tuple(refs)), change)
+    return in_sight(replace(stack, scenes=tuple(refs)), change, aprons)
 
 
 @pytest.mark.parametrize(("light", "kind"), [(1.8, Quality.CLOUD), (0.4, Quality.CLOUD_SHADOW)])
@@ -39,6 +49,27 @@ def test_a_patch_hides_aprons_always_and_tracks_where_no_mask_came(light: float,
     assert [int(value) for value in tracks.quality[:, 25, 30]] == [Quality.CLEAR, kind]
     assert (tracks.quality[0] == Quality.CLEAR).all()
     assert (aprons.quality[:, 5, 70] == Quality.CLEAR).all()
+
+
+def _box(top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
+    out = NO_APRON.copy()
+    out[top:bottom, left:right] = True
+    return out
+
+
+@pytest.mark.parametrize("light", [1.8, 0.4])
+@pytest.mark.parametrize(
+    ("apron", "hides"),
+    [
+        pytest.param(_box(14, 36, 10, 60), False, id="a heap on an apron, or the ground under one"),
+        pytest.param(_box(22, 29, 10, 60), True, id="reaches far beyond the apron"),
+        pytest.param(_box(17, 34, 22, 39), True, id="as large as the apron"),
+        pytest.param(_box(45, 58, 10, 60), True, id="elsewhere"),
+    ],
+)
+def test_a_patch_that_keeps_to_an_apron_hides_nothing(light: float, apron: NDArray[np.bool_], hides: bool) -> None:
+    _, ground = seen(light=light, aprons=apron)
+    assert ((ground.quality[:, 25, 30] != Quality.CLEAR) == hides).all()
 
 
 def test_where_the_product_tells_of_snow_patches_are_snow() -> None:

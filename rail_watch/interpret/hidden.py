@@ -2,7 +2,8 @@
 
 Tracks and aprons are not hidden by the same things. The networks for trains know snow in patches, haze and shade; what
 cloud lies over a track is better known to a mask that came with the scene than told from patches of light. On aprons
-wide patches that are no cargo are easily taken for it.
+wide patches that are no cargo are easily taken for it. A patch that keeps to an apron is no cloud, though: a heap, or
+the ground that a heap covers at most other looks.
 """
 
 from __future__ import annotations
@@ -19,23 +20,52 @@ from rail_watch.change.measure import ChangeMap
 from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.prepare.stack import Stack
 
+Mask = NDArray[np.bool_]
+
 CLOUD_EDGE_M = 15.0
 """Ground this near to flagged cloud or its shadow is not judged: clouds have thin edges, which masks miss."""
 SNOWY = 0.05
 """Where the product flags as much of the ground in sight as snow, bright patches are snow and dark ones have thawed."""
+ON_APRON, OF_APRON = 0.5, 0.7
+"""A patch keeps to an apron when so much of it at least lies on one, and it covers so much of that one at most."""
 
 
-def in_sight(stack: Stack, change: ChangeMap) -> tuple[Stack, Stack]:
+def in_sight(stack: Stack, change: ChangeMap, aprons: Mask) -> tuple[Stack, Stack]:
     """Return the stack as tracks are judged by it, and as aprons and the rest of the site are.
 
     In both the edges of flagged cloud are hidden; wide bright or dark patches are in the second, and in the first where
-    no mask came with a scene.
+    no mask came with a scene. Patches that keep to an apron hide nothing.
+
+    Parameters
+    ----------
+    aprons : (row, column) True on aprons, on the stack's grid.
     """
-    cover = unflagged_cover(change, gsd_m=stack.gsd_m * change.factor)
+    factor = change.factor
+    cover = unflagged_cover(change, gsd_m=stack.gsd_m * factor)
     cover[_snowy(stack.quality)] = Quality.CLEAR
-    aprons = _with_cover(stack, cover, factor=change.factor)
+    shape = cover.shape[1:]
+    coarse = aprons[: shape[0] * factor : factor, : shape[1] * factor : factor]
+    for patches in cover:
+        patches[_keeps_to_apron(patches, coarse)] = Quality.CLEAR
+    ground = _with_cover(stack, cover, factor=factor)
     cover[_masked(stack.scenes)] = Quality.CLEAR
-    return _with_cover(stack, cover, factor=change.factor), aprons
+    return _with_cover(stack, cover, factor=factor), ground
+
+
+def _keeps_to_apron(cover: NDArray[np.uint8], aprons: Mask) -> Mask:
+    """(row, column) patches of cover that lie on a part of one apron. cover, aprons: (row, column)."""
+    numbers, _ = ndimage.label(aprons)
+    sizes = np.bincount(numbers.ravel())
+    out = np.zeros(cover.shape, dtype=bool)
+    for kind in (Quality.CLOUD, Quality.CLOUD_SHADOW):
+        labels, found = ndimage.label(cover == kind)
+        for i, place in enumerate(ndimage.find_objects(labels, max_label=found), 1):
+            patch = labels[place] == i
+            on = np.bincount(numbers[place][patch], minlength=len(sizes))[1:]
+            whole = sizes[1:]
+            if on.size and on.max() >= ON_APRON * patch.sum() and on.max() <= OF_APRON * whole[np.argmax(on)]:
+                out[place] |= patch
+    return out
 
 
 def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack:
@@ -55,12 +85,12 @@ def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack
     return replace(stack, quality=quality)
 
 
-def _masked(scenes: Sequence[SceneRef]) -> NDArray[np.bool_]:
+def _masked(scenes: Sequence[SceneRef]) -> Mask:
     """(T,) scenes with which a mask came."""
     return np.array([any(asset.quality is not None for asset in ref.assets) for ref in scenes], dtype=bool)
 
 
-def _snowy(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _snowy(quality: NDArray[np.uint8]) -> Mask:
     """(T,) scenes in which snow lies by the product's own word. quality: (T, row, column)."""
     snow = (quality == Quality.SNOW).sum(axis=(1, 2))
     return np.asarray(snow > SNOWY * (snow + (quality == Quality.CLEAR).sum(axis=(1, 2))))
