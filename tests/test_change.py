@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from scipy import ndimage, stats
 
 from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import ChangeMap, measure, reduction
-from rail_watch.change.radiometry import fit_radiometry, most_typical
+from rail_watch.change.radiometry import fit_radiometry, follows_reference, most_typical
 from rail_watch.change.robust import (
     half_sample_mode,
     line_fit,
@@ -24,9 +26,10 @@ from rail_watch.change.robust import (
 )
 from rail_watch.imagery.scene import Quality
 from rail_watch.prepare.order import LONGEST, network, sort_rows
-from rail_watch.prepare.zones import zones_of
+from rail_watch.prepare.stack import Stack
+from rail_watch.prepare.zones import mask_of, zones_of
 from tests.align_material import texture
-from tests.stack_material import grid_of, site_of, stack_of
+from tests.stack_material import box, grid_of, site_of, stack_of
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
 
@@ -147,6 +150,50 @@ def test_radiometry_finds_each_scenes_gain() -> None:
         fitted.gain, np.array(GAINS)[:, None] / GAINS[fitted.reference] * np.ones((1, 4)), rtol=0.03
     )
     assert (fitted.sigma[np.arange(5) != fitted.reference] < 0.005).all()
+
+
+TRACK = (((60.0, 5.0), (60.0, 115.0)),)
+
+
+def _fields(seed: int, *, near: float, wide: float) -> Stack:
+    """Three scenes; in the last, fields have changed places but for shares of the ground near the track and farther."""
+    rng = np.random.default_rng(seed)
+    shape = (120, 120)
+    ground, other = (0.1 + 0.15 * rng.random((1, 1, *shape)) for _ in range(2))
+    farther = np.abs(np.arange(shape[0]) - 60.0)[:, None] * 3.0 > 9.0
+    kept = rng.random(shape) < np.where(farther, wide, near)
+    last = 0.8 * np.where(kept, ground, other) + 0.02
+    pixels = np.concatenate([ground, ground, last]) + 0.001 * rng.standard_normal((3, 1, *shape))
+    return stack_of(pixels.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("near", "wide", "found"),
+    [
+        pytest.param(0.95, 0.95, True, id="all ground tells"),
+        pytest.param(0.95, 0.0, True, id="the tracks' surroundings alone tell"),
+        pytest.param(0.0, 0.0, False, id="nothing tells"),
+    ],
+)
+def test_where_fields_changed_places_the_tracks_surroundings_tell_of_a_scene(
+    near: float, wide: float, found: bool
+) -> None:
+    stack = _fields(1, near=near, wide=wide)
+    fitted = fit_radiometry(stack, zones_of(site_of(stack.grid.shape, tracks=TRACK), stack.grid))
+    assert fitted.reference in (0, 1)
+    if found:
+        np.testing.assert_allclose(fitted.gain[2], 0.8, atol=0.02)
+        np.testing.assert_allclose(fitted.offset[2], 0.02, atol=0.005)
+    assert follows_reference(fitted.gain)[2] == found
+
+
+def test_where_stable_ground_tells_nothing_all_open_ground_does() -> None:
+    stack, rng = _fields(2, near=0.0, wide=0.95), np.random.default_rng(7)
+    stack.pixels[2, :, 80:, :60] = 0.3 + 0.002 * rng.standard_normal((40, 60))  # a roof that shines
+    site = site_of(stack.grid.shape, tracks=TRACK)
+    roof = mask_of([box((80, 120), (0, 60), gsd_m=3.0)], stack.grid)
+    zones = replace(zones_of(site, stack.grid), stable=roof)
+    np.testing.assert_allclose(fit_radiometry(stack, zones).gain[2], 0.8, atol=0.03)
 
 
 def test_a_scene_under_snow_is_not_the_typical_one() -> None:

@@ -98,3 +98,9 @@ def test_nothing_is_said_where_something_stands_in_the_shadow() -> None:
 
 def test_goods_as_dark_as_their_shadow_have_no_height() -> None:
     assert height_of(*scene(block(3.0), elevation_deg=30, goods=0.3)) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_piece_in_two_parts_is_measured_without_a_word() -> None:
+    tall = block(2.5) + np.roll(block(2.5), 60, axis=1)
+    height_of(*scene(tall, elevation_deg=30, azimuth_deg=180.0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from rail_watch.change.robust import line_fit, ranks
 from rail_watch.prepare.stack import Stack
@@ -13,6 +14,12 @@ from rail_watch.prepare.zones import Zones
 
 SAMPLE = 20_000
 """Ground pixels are thinned to about this many: enough for gains good to a thousandth."""
+LEAST_PIXELS = 30
+"""Fewer pixels of ground fit nothing."""
+NEAR_M = 6.0
+"""Ground this near to a track is its surroundings."""
+UNLIKE = 0.5
+"""A fit elsewhere than on stable ground counts where its residual is at most this share of what it varies by."""
 SLOWEST, FASTEST = 0.3, 3.0
 """A scene whose ground follows the reference's less than this, or more, shows other ground, such as snow: an even cover
 of it, put in the reference's units, would seem to be the same everywhere."""
@@ -76,29 +83,65 @@ def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
     """Fit gain and offset of each scene to the one with most clear ground.
 
     Linear relative normalisation on invariant ground, robustly weighted (after Schott et al., Remote Sens. Environ.
-    1988, and the no-change weighting of Canty and Nielsen, Remote Sens. Environ. 2008).
+    1988, and the no-change weighting of Canty and Nielsen, Remote Sens. Environ. 2008). Where a scene's ground does not
+    follow the reference's (fields that have changed places with the seasons, a roof for all stable ground), the tracks'
+    own surroundings and then all open ground are asked: what follows there counts.
     """
-    clear = stack.clear() & zones.stable & np.isfinite(stack.pixels).all(axis=1)
-    reference = most_typical(stack, clear)
+    clear = stack.clear() & np.isfinite(stack.pixels).all(axis=1)
+    stable = clear & zones.stable
+    reference = most_typical(stack, stable)
     times, bands = stack.pixels.shape[:2]
     gain, offset = np.ones((times, bands)), np.zeros((times, bands))
     sigma, dark = np.full((times, bands), np.nan), np.zeros((times, bands))
+    instead = (_near_tracks(zones, stack.gsd_m), zones.ground)
     for t in range(times):
-        both = clear[t] & clear[reference]
-        if both.sum() < 30:
-            both = clear[t]
-        index = np.flatnonzero(both)
-        index = index[:: max(1, len(index) // SAMPLE)]
-        for b in range(bands):
-            values = stack.pixels[t, b].ravel()[index].astype(np.float64)
-            if len(values) < 30:
-                continue
-            dark[t, b] = np.percentile(values, 0.5)
+        both = stable[t] & stable[reference]
+        if both.sum() < LEAST_PIXELS:
+            both = stable[t]
+        index = _thinned(both)
+        if len(index) >= LEAST_PIXELS:
+            dark[t] = np.percentile(stack.pixels[t].reshape(bands, -1)[:, index].astype(np.float64), 0.5, axis=1)
             if t == reference:
-                sigma[t, b] = 1e-6
+                sigma[t] = 1e-6
                 continue
-            basis = stack.pixels[reference, b].ravel()[index].astype(np.float64)
-            good = np.isfinite(basis)
-            if good.sum() >= 30:
-                gain[t, b], offset[t, b], sigma[t, b] = line_fit(basis[good], values[good])
+            gain[t], offset[t], sigma[t], _ = _fitted(stack, t, reference, index)
+        if t == reference or (follows_reference(gain[t][None])[0] and np.isfinite(sigma[t]).all()):
+            continue
+        for area in instead:
+            index = _thinned(area & clear[t] & clear[reference])
+            if len(index) < LEAST_PIXELS:
+                continue
+            *found, unlike = _fitted(stack, t, reference, index)
+            if follows_reference(found[0][None])[0] and unlike <= UNLIKE:
+                gain[t], offset[t], sigma[t] = found
+                break
     return Radiometry(reference, np.maximum(gain, 0.0), offset, sigma, dark)
+
+
+def _thinned(area: NDArray[np.bool_]) -> NDArray[np.int_]:
+    index = np.flatnonzero(area)
+    return index[:: max(1, len(index) // SAMPLE)]
+
+
+def _near_tracks(zones: Zones, gsd_m: float) -> NDArray[np.bool_]:
+    """(row, column) tracks and the ground beside them, less what is no open ground."""
+    near = ndimage.distance_transform_edt(~zones.tracks) * gsd_m <= NEAR_M if zones.tracks.any() else zones.tracks
+    return near & zones.site & ~zones.aprons & ~zones.sheds & ~zones.exclude
+
+
+def _fitted(
+    stack: Stack, t: int, reference: int, index: NDArray[np.int_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+    """(B,) gain, offset and residual over some pixels, and the residual's largest share of what the scene varies by.
+
+    Of bands that cannot be fitted 1, 0 and NaN.
+    """
+    bands = stack.pixels.shape[1]
+    gain, offset, sigma, unlike = np.ones(bands), np.zeros(bands), np.full(bands, np.nan), 0.0
+    for b in range(bands):
+        basis, values = (stack.pixels[i, b].ravel()[index].astype(np.float64) for i in (reference, t))
+        good = np.isfinite(basis)
+        if good.sum() >= LEAST_PIXELS:
+            gain[b], offset[b], sigma[b] = line_fit(basis[good], values[good])
+            unlike = max(unlike, float(sigma[b] / max(np.std(values[good]), 1e-9)))
+    return gain, offset, sigma, unlike

@@ -154,6 +154,7 @@ def _profile(piece: Mask, scene: ShadowScene, reach_m: float) -> Numbers:
     edge = np.array([_edge(ahead, aside, ray) for ray in rays])
     at = edge[:, None] + 1.0 + np.arange(-INSIDE_PX, steps - INSIDE_PX)[None, :]
     place = np.stack([at * unit[0] - rays[:, None] * unit[1], at * unit[1] + rays[:, None] * unit[0]])
+    place = np.where(np.isfinite(place), place, -1.0)  # a ray that misses the piece sees nothing
     near = np.rint(place).astype(int)
     inside = (near[0] >= 0) & (near[0] < piece.shape[0]) & (near[1] >= 0) & (near[1] < piece.shape[1])
     r, c = (np.clip(part, 0, size - 1) for part, size in zip(near, piece.shape, strict=True))
