@@ -18,7 +18,7 @@ from rail_watch.interpret.hidden import SNOWY, _snowy
 from rail_watch.interpret.rounds import TAKEN
 from rail_watch.interpret.shadows import sun_on_track
 from rail_watch.interpret.strips import Strip, offsets_m, positions
-from rail_watch.interpret.yard import Yard, update_baseline
+from rail_watch.interpret.yard import Yard, scene_model, update_baseline
 
 Array = NDArray[np.float32]
 
@@ -83,6 +83,18 @@ def test_where_trains_stand_in_every_telling_scene_the_track_elsewhere_fills_in_
     here = (slice(45, 85), under)
     assert yard.filled[0][here].all()
     assert np.abs(yard.baseline[0][0][here] - ground[0][here]).max() < 0.01
+
+
+@pytest.mark.parametrize(("share", "uneven"), [(0.0, False), (0.05, False), (0.3, True)])
+def test_ground_of_which_patches_cover_a_good_part_is_uneven_calm_as_the_rest_is(share: float, uneven: bool) -> None:
+    yard, ground = _winter(gain=7.0)
+    yard.baseline[0][:] = ground
+    yard.strips[0].pixels[1, :, : round(share * ground.shape[1])] *= 4
+    model = scene_model(cast(Yard, yard), 1, [0.3])
+    assert model is not None
+    assert model.noise < 0.08
+    assert model.patches == pytest.approx(share, abs=0.02)
+    assert (model.unevenness > 0.08) == uneven
 
 
 def test_an_even_cover_of_snow_is_not_taken_for_the_yards_ballast() -> None:

@@ -115,7 +115,7 @@ def _laws(
     alike: float,
 ) -> list[tuple[EmptyLaw, EmptyLaw]]:
     """[scene] the laws that hold there: of usual ground as the series shows them, and never below the controls'."""
-    odd = np.array([m is None or m.noise > known.noisy for m in models])
+    odd = np.array([m is None or m.unevenness > known.noisy for m in models])
     usual = tuple(
         adapted(law, statistic[part][:, ~odd].ravel(), metres[part][:, ~odd].ravel())
         for part, law in enumerate(known.usual)

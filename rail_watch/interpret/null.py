@@ -119,7 +119,7 @@ class EmptyLaws:
     odd: tuple[EmptyLaw, EmptyLaw]
     """Where the ground differs from how it usually looks from place to place: half-melted snow, haze."""
     noisy: float
-    """Scenes of which `SceneModel.noise` is more are of that kind; even snow is not, trains show well on it."""
+    """Scenes of which `SceneModel.unevenness` is more are of that kind; even snow is not, trains show well on it."""
     final: EmptyLaw
     """Law of minus the logarithm of the p-value that looks at empty tracks come to, once the laws have been adapted to
     their series and to control strips: what adapting makes too bold or too timid on the whole is set right by it."""

@@ -44,6 +44,9 @@ MASKED = 1e-3
 LEAST_GROUND = 40
 """Fewer samples of empty ground near tracks, and a scene is not judged."""
 
+PATCH, PATCHY = 0.5, 0.1
+"""Ground whose light differs by more than the first (logarithm) is a patch, of snow mostly; where patches cover more
+than the second of it a scene's ground is uneven, calm as the rest may be."""
 DARKEST = 0.5
 """The dark level is at most this share of what the ground near tracks shows."""
 
@@ -59,6 +62,13 @@ class SceneModel:
     """(B,) light of the ground near tracks above the dark level."""
     noise: float
     """Robust spread of the logarithm of observed over predicted light, from place to place."""
+    patches: float = 0.0
+    """Share of the ground near tracks that differs by more than `PATCH`."""
+
+    @property
+    def unevenness(self) -> float:
+        """How uneven the ground is: its noise, or the size of the patches where they cover more than `PATCHY`."""
+        return self.noise if self.patches <= PATCHY else max(self.noise, PATCH)
 
 
 @dataclass
@@ -242,8 +252,9 @@ def scene_model(yard: Yard, t: int, least: Sequence[float]) -> SceneModel | None
     floor = 0.05 * level[:, None]
     predicted = gain[:, None] * x + (offset - dark)[:, None]
     ratio = np.log(np.maximum(y - dark[:, None], floor)) - np.log(np.maximum(predicted, floor))
-    noise = float(spread((ratio - np.median(ratio, axis=1, keepdims=True)).mean(axis=0).astype(np.float32)))
-    return SceneModel(gain, offset, dark, level, max(noise, 0.005))
+    unlike = (ratio - np.median(ratio, axis=1, keepdims=True)).mean(axis=0).astype(np.float32)
+    patches = float((np.abs(unlike) > PATCH).mean())
+    return SceneModel(gain, offset, dark, level, max(float(spread(unlike)), 0.005), patches)
 
 
 def _refined(x: NDArray[np.float64], y: NDArray[np.float64], start: tuple[float, float]) -> tuple[float, float]:

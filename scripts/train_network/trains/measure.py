@@ -139,7 +139,7 @@ def _look(
         truth=truth,
         statistic=looks.statistic[:, k, t],
         metres=looks.metres[:, k, t],
-        noise=model.noise,
+        noise=model.unevenness,
         shared=_train_near(labelled, place),
         stretches=tuple(_stretches(labelled, looks.visible[k][t], place)),
     )
