@@ -196,6 +196,14 @@ def test_where_stable_ground_tells_nothing_all_open_ground_does() -> None:
     np.testing.assert_allclose(fit_radiometry(stack, zones).gain[2], 0.8, atol=0.03)
 
 
+def test_where_hardly_any_ground_is_stable_scenes_are_told_by_the_rest() -> None:
+    stack = _fields(3, near=0.95, wide=0.95)
+    zones = zones_of(site_of(stack.grid.shape, tracks=TRACK), stack.grid)
+    fitted = fit_radiometry(stack, replace(zones, stable=np.zeros_like(zones.stable)))
+    assert np.isfinite(fitted.sigma).all()
+    np.testing.assert_allclose(fitted.gain[2], 0.8, atol=0.02)
+
+
 def test_a_scene_under_snow_is_not_the_typical_one() -> None:
     pixels = scenes(GAINS)
     pixels[1] = 0.7 + 0.02 * np.random.default_rng(9).standard_normal(pixels[1].shape)

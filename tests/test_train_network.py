@@ -15,6 +15,7 @@ from rail_watch.evaluate.truth import TrueTrack, TrueTrain
 from rail_watch.interpret.cars import CarCount
 from rail_watch.interpret.network import Network, apply_network, load_network
 from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws, load_laws
+from rail_watch.interpret.sections import SCALARS
 from rail_watch.interpret.strips import steps_for
 from rail_watch.interpret.trains import Train
 from scripts.train_network.__main__ import main
@@ -348,6 +349,18 @@ def test_learning_is_repeatable_and_the_package_computes_what_was_learnt(rows: l
     with torch.no_grad():
         expected = net(batch).numpy().transpose(0, 2, 1)
     assert np.allclose(apply_network(as_package(net), sections), expected, atol=1e-4)
+
+
+def test_looks_at_uneven_ground_and_at_snow_are_shown_oftener(rows: list[Row]) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
+    from scripts.train_network.trains.learn import OFTENER, _how_often
+
+    calm, uneven, snow = (np.array(rows[0].sections, dtype=np.float16) for _ in range(3))
+    names = [SCALARS.index(name) - len(SCALARS) for name in ("noise", "likeness to the reference")]
+    for sections, values in ((calm, (-1.0, 1.0)), (uneven, (0.5, 1.0)), (snow, (-1.0, 0.05))):
+        sections[:, names] = values
+    shares = _how_often([replace(rows[0], sections=sections) for sections in (calm, uneven, snow)])
+    np.testing.assert_allclose(shares, np.array([1, OFTENER, OFTENER]) / (1 + 2 * OFTENER))
 
 
 def test_disturbed_sections_stay_sections(rows: list[Row]) -> None:

@@ -93,6 +93,7 @@ def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
     times, bands = stack.pixels.shape[:2]
     gain, offset = np.ones((times, bands)), np.zeros((times, bands))
     sigma, dark = np.full((times, bands), np.nan), np.zeros((times, bands))
+    sigma[reference] = 1e-6
     instead = (_near_tracks(zones, stack.gsd_m), zones.ground)
     for t in range(times):
         both = stable[t] & stable[reference]
@@ -101,11 +102,11 @@ def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
         index = _thinned(both)
         if len(index) >= LEAST_PIXELS:
             dark[t] = np.percentile(stack.pixels[t].reshape(bands, -1)[:, index].astype(np.float64), 0.5, axis=1)
-            if t == reference:
-                sigma[t] = 1e-6
-                continue
+        if t == reference:
+            continue
+        if len(index) >= LEAST_PIXELS:
             gain[t], offset[t], sigma[t], _ = _fitted(stack, t, reference, index)
-        if t == reference or (follows_reference(gain[t][None])[0] and np.isfinite(sigma[t]).all()):
+        if follows_reference(gain[t][None])[0] and np.isfinite(sigma[t]).all():
             continue
         for area in instead:
             index = _thinned(area & clear[t] & clear[reference])

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rail_watch.change.radiometry import SLOWEST
 from rail_watch.errors import BadInput
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.sections import SCALARS
 from scripts.train_network.seeds import GSD_M
 from scripts.train_network.trains.augment import disturbed
+from scripts.train_network.trains.measure import NOISY
 from scripts.train_network.trains.sections import Row
 from scripts.train_network.trains.uncouple import uncoupled, weights_of
 
@@ -28,10 +30,9 @@ BATCH = 28
 """Looks shown at once: `SCENES` at most of each of several tracks."""
 SCENES = (2, 3, 4, 5, 7, 9, 14)
 """How many scenes of a track are shown together, disturbed alike in what belongs to the place."""
-NOISY, UNLIKE, OFTENER = 0.08, 0.3, 3.0
-"""Looks at ground that differs from place to place by more than the first (spread of the logarithm of light), or
-follows the reference's by less than the second, are shown this many times as often: under snow everything is different,
-and few looks are."""
+OFTENER = 3.0
+"""Looks at uneven ground, or ground that hardly follows the reference's, are shown this many times as often: under snow
+everything is different, and few looks are."""
 RATE, LARGEST_RATE, DECAY, DROPOUT = 2e-3, 3e-3, 3e-3, 0.1
 GENTLE = 0.4
 """Share of the rates at which weights are taught that have been taught before."""
@@ -199,7 +200,7 @@ def _how_often(rows: Sequence[Row]) -> NDArray[np.float64]:
     """(N,) share of looks that each of a track's scenes gets."""
     whole = np.stack([row.sections[0, -len(SCALARS) :] for row in rows]).astype(np.float64)
     noise, likeness = (whole[:, SCALARS.index(name)] for name in ("noise", "likeness to the reference"))
-    often = np.where((noise > np.log(NOISY) + 2.5) | (likeness < UNLIKE), OFTENER, 1.0)
+    often = np.where((noise > np.log(NOISY) + 2.5) | (likeness < SLOWEST), OFTENER, 1.0)
     return np.asarray(often / often.sum())
 
 
