@@ -104,15 +104,11 @@ def fit_radiometry(stack: Stack, zones: Zones) -> Radiometry:
             dark[t] = np.percentile(stack.pixels[t].reshape(bands, -1)[:, index].astype(np.float64), 0.5, axis=1)
         if t == reference:
             continue
-        if len(index) >= LEAST_PIXELS:
-            gain[t], offset[t], sigma[t], _ = _fitted(stack, t, reference, index)
+        gain[t], offset[t], sigma[t], _ = _fitted(stack, t, reference, index)
         if follows_reference(gain[t][None])[0] and np.isfinite(sigma[t]).all():
             continue
         for area in instead:
-            index = _thinned(area & clear[t] & clear[reference])
-            if len(index) < LEAST_PIXELS:
-                continue
-            *found, unlike = _fitted(stack, t, reference, index)
+            *found, unlike = _fitted(stack, t, reference, _thinned(area & clear[t] & clear[reference]))
             if follows_reference(found[0][None])[0] and unlike <= UNLIKE:
                 gain[t], offset[t], sigma[t] = found
                 break
@@ -135,14 +131,14 @@ def _fitted(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """(B,) gain, offset and residual over some pixels, and the residual's largest share of what the scene varies by.
 
-    Of bands that cannot be fitted 1, 0 and NaN.
+    Of bands that cannot be fitted 1, 0 and NaN, and infinity.
     """
     bands = stack.pixels.shape[1]
-    gain, offset, sigma, unlike = np.ones(bands), np.zeros(bands), np.full(bands, np.nan), 0.0
+    gain, offset, sigma, unlike = np.ones(bands), np.zeros(bands), np.full(bands, np.nan), np.full(bands, np.inf)
     for b in range(bands):
         basis, values = (stack.pixels[i, b].ravel()[index].astype(np.float64) for i in (reference, t))
         good = np.isfinite(basis)
         if good.sum() >= LEAST_PIXELS:
             gain[b], offset[b], sigma[b] = line_fit(basis[good], values[good])
-            unlike = max(unlike, float(sigma[b] / max(np.std(values[good]), 1e-9)))
-    return gain, offset, sigma, unlike
+            unlike[b] = sigma[b] / max(float(np.std(values[good])), 1e-9)
+    return gain, offset, sigma, float(unlike.max())
