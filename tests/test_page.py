@@ -242,9 +242,10 @@ def test_keys_alone_do_everything(visit: Visit, server: Server) -> None:
     assert date_of(page) == "17 Oct 2023"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Space")
-    assert "mode=flicker" in page.url and page.inner_text("#tag-right") != "13 Oct 2023"
+    until(page, "location.href.includes('mode=flicker')")
+    assert page.inner_text("#tag-right") != "13 Oct 2023"
     page.keyboard.press("Space")
-    before = page.url
+    before = page.evaluate("location.href")
     page.keyboard.press("+")
     until(page, f"location.href !== {json.dumps(before)}")
     page.keyboard.press("m")
