@@ -18,8 +18,8 @@ from rail_watch.aoi.site import Area, Site
 from rail_watch.change.radiometry import fit_radiometry
 from rail_watch.grid import WGS84, Grid
 from rail_watch.imagery.scene import Quality, SceneRef
-from rail_watch.interpret.aprons import CHANNELS, SCALARS, shadow_steps, turn, turn_back
-from rail_watch.interpret.cargo import ApronState, aprons_of
+from rail_watch.interpret.aprons import CHANNELS, SCALARS, shadow_steps, turn, turn_back, window_of
+from rail_watch.interpret.cargo import ApronState, aprons_of, odds_of
 from rail_watch.interpret.ground_network import GroundNetwork, apply_ground_network, load_ground_network
 from rail_watch.interpret.outlines import along_pixels, within_pixels
 from rail_watch.interpret.pieces import among_several, fill_of, load_trust, pieces_of
@@ -98,6 +98,30 @@ def test_a_bare_apron_shows_no_piece() -> None:
         assert state.fill_fraction is not None and state.fill_fraction < 0.01
         assert state.fill_95 is not None and state.fill_95[0] == 0
         assert state.reason is None
+
+
+def test_an_apron_darker_than_all_stable_ground_keeps_its_contrast() -> None:
+    """New asphalt amid pale fields: the darkest stable ground is brighter than it, and is no dark level for it."""
+    stack, site = yard()
+    for t in range(len(stack.scenes)):
+        paint(stack, t, APRON, np.full(4, 0.25), times=True)
+        paint(stack, t, on_ground(0, 55, 100, 15), np.full(4, 2.0), times=True)  # what gain and offset are told by
+    radiometry = fit_radiometry(stack, zones_of(site, stack.grid))
+    asphalt = np.median(stack.pixels[:, :, 60, 100], axis=0)
+    assert (radiometry.dark > asphalt).all()
+    window = window_of(
+        stack, site, site.aprons[0], blocked=np.zeros(stack.grid.shape, bool), radiometry=radiometry
+    )
+    assert window is not None
+    for look in odds_of(window):
+        assert look is not None
+        seen = look.contrast[window.inside]
+        assert abs(np.median(seen)) < 0.2 and np.percentile(np.abs(seen), 95) < 0.6
+    outline = block(stack, 3, (40, 30, 8, 5))
+    states = judged(stack, site)
+    assert [len(state.piles) for state in states] == [0, 0, 0, 1, 0, 0]
+    found = reproject(states[3].piles[0].polygon, WGS84, "EPSG:32652")
+    assert found.intersection(outline).area > 0.7 * found.union(outline).area
 
 
 def test_a_block_appears_where_it_stands_with_its_area() -> None:

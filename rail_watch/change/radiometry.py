@@ -23,6 +23,8 @@ UNLIKE = 0.5
 SLOWEST, FASTEST = 0.3, 3.0
 """A scene whose ground follows the reference's less than this, or more, shows other ground, such as snow: an even cover
 of it, put in the reference's units, would seem to be the same everywhere."""
+DARKEST = 0.5
+"""The dark level is at most this share of what the ground that is looked at usually shows."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,14 @@ def clarity_of(gain: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T,) weight of each scene's picture of the ground, 1 where it follows the reference's. gain: (T, B)."""
     follows = np.minimum(gain.min(axis=1), FASTEST / np.maximum(gain.max(axis=1), 1e-3))
     return np.asarray(np.clip(follows, 0.02, 1.0) ** 2)
+
+
+def dark_under(dark: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B,) a scene's dark level for ground that usually shows `usual`, (B,).
+
+    Where nothing in the scene is dark, or the ground looked at is itself the darkest, the darkest is no dark level.
+    """
+    return np.asarray(np.minimum(dark, DARKEST * usual))
 
 
 def most_typical(stack: Stack, clear: NDArray[np.bool_]) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rail_watch.aoi.site import Area, Site
-from rail_watch.change.radiometry import Radiometry, clarity_of, follows_reference
+from rail_watch.change.radiometry import Radiometry, clarity_of, dark_under, follows_reference
 from rail_watch.change.robust import MAD_TO_SIGMA, spread, weighted_median
 from rail_watch.grid import Grid
 from rail_watch.interpret.sections import DEEPEST, light, parts_of
@@ -82,8 +82,10 @@ class ApronScene:
 
     predicted: Array
     """(B, row, column) logarithm of the light of bare ground."""
+    dark: Numbers
+    """(B,) dark level, and"""
     level: Numbers
-    """(B,) the apron's usual light above the dark level."""
+    """(B,) the apron's usual light above it."""
     noise: float
     """Spread of the logarithm of unchanged ground."""
 
@@ -171,20 +173,21 @@ def apron_scene(window: Window, baseline: Array, t: int, taken: Mask | None) -> 
     free = ground if taken is None else ground & ~taken
     if free.sum() < LEAST_GROUND:
         free = ground
-    dark = window.dark[t]
     expected = window.gain[t][:, None, None] * baseline + window.offset[t][:, None, None]
     apron = free & window.inside if (free & window.inside).any() else free
-    level = np.maximum(np.median(expected[:, apron], axis=1) - dark, 1e-6)
+    usual = np.median(expected[:, apron], axis=1)
+    dark = dark_under(window.dark[t], usual)
+    level = np.maximum(usual - dark, 1e-6)
     predicted = light(expected.astype(np.float32), dark, level)
     change = light(window.pixels[t][:, free], dark, level) - predicted[:, free]
     shift = np.clip(np.median(change, axis=1), -LARGEST_SHIFT, LARGEST_SHIFT)
     noise = float(spread((change - shift[:, None]).mean(axis=0)))
-    return ApronScene(predicted + shift[:, None, None], level * np.exp(shift), max(noise, 0.005))
+    return ApronScene(predicted + shift[:, None, None], dark, level * np.exp(shift), max(noise, 0.005))
 
 
 def _changes(window: Window, scene: ApronScene, t: int) -> tuple[Array, Array]:
     """Logarithms of a scene's light over the apron's usual light, and over what bare ground would show."""
-    seen = light(window.pixels[t], window.dark[t], scene.level)
+    seen = light(window.pixels[t], scene.dark, scene.level)
     return seen - np.log(scene.level)[:, None, None].astype(np.float32), seen - scene.predicted
 
 

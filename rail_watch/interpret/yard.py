@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rail_watch.aoi.site import Site
-from rail_watch.change.radiometry import FASTEST, Radiometry, follows_reference
+from rail_watch.change.radiometry import FASTEST, Radiometry, dark_under, follows_reference
 from rail_watch.change.robust import line_fit, spread, weighted_median
 from rail_watch.imagery.scene import Quality
 from rail_watch.interpret.emptiness import cross_sections, likeness_to_ballast
@@ -47,8 +47,6 @@ LEAST_GROUND = 40
 PATCH, PATCHY = 0.5, 0.1
 """Ground whose light differs by more than the first (logarithm) is a patch, of snow mostly; where patches cover more
 than the second of it a scene's ground is uneven, calm as the rest may be."""
-DARKEST = 0.5
-"""The dark level is at most this share of what the ground near tracks shows."""
 
 
 @dataclass(frozen=True)
@@ -244,8 +242,7 @@ def scene_model(yard: Yard, t: int, least: Sequence[float]) -> SceneModel | None
         return None
     radiometry = yard.radiometry
     gain, offset = radiometry.gain[t].copy(), radiometry.offset[t].copy()
-    # Where nothing in the scene is dark, its darkest ground is no dark level.
-    dark = np.minimum(radiometry.dark[t], DARKEST * np.median(y, axis=1))
+    dark = dark_under(radiometry.dark[t], np.median(y, axis=1))
     for b in range(len(x)):
         gain[b], offset[b] = _refined(x[b], y[b], (float(gain[b]), float(offset[b])))
     level = np.maximum(np.median(y, axis=1) - dark, 1e-6)
