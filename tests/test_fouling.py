@@ -90,6 +90,17 @@ def test_trains_side_by_side_beyond_the_fouling_point_are_two(yard: Yard) -> Non
     assert all((a == b).all() for a, b in zip(before, yard.score, strict=True))
 
 
+@pytest.mark.parametrize("apart_m", [2.4, 3.0, 3.4])
+def test_lines_drawn_too_near_that_never_meet_are_two_tracks(apart_m: float) -> None:
+    """Tracks 4.3 m apart whose lines are a little off: no turnout, and what stands on either stays there."""
+    yard = yard_of(strip_along("main", MAIN), strip_along("next", LineString([(40, apart_m), (260, apart_m)])))
+    stands(yard, 0, 60, 200, 8.0)
+    stands(yard, 1, 60, 150, 4.0)
+    before = [score.copy() for score in yard.score]
+    cede_fouled(yard, [0])
+    assert all((a == b).all() for a, b in zip(before, yard.score, strict=True))
+
+
 def test_a_deck_and_the_track_along_it_do_not_take_trains_from_one_another() -> None:
     yard = yard_of(strip_along("main", MAIN), strip_along("deck", LineString([(50, 0), (250, 0)]), is_bridge=True))
     stands(yard, 0, 100, 160, 8.0)

@@ -2,7 +2,8 @@
 
 At a turnout two centre lines lie nearer to one another than a railcar is wide, and what stands there shows on both. Two
 trains cannot: beyond the fouling point a vehicle on either would touch one on the other. So a stretch that lies within
-such a place alone is taken as part of the train that goes on along the other track, where one does.
+such a place alone is taken as part of the train that goes on along the other track, where one does. Lines that run side
+by side and never meet are no such place, near as they may be drawn: each is a track, and one of them lies a little off.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.strips import Neighbour
@@ -22,6 +24,9 @@ Mask = NDArray[np.bool_]
 
 FOULING_M = 3.5
 """Centre lines nearer than this leave no room for vehicles on both: they are 2.9 to 3.3 m wide."""
+MEETING_M = 2.0
+"""Lines that run together come as near as this somewhere; the nearest tracks side by side lie some 4 m apart, their
+lines less by what these are off."""
 ITS_OWN_M = 10.0
 """A stretch with as much of it clear of the other track stands on its own."""
 AHEAD_M = 15.0
@@ -61,7 +66,10 @@ def cede_fouled(yard: Yard, scenes: Collection[int]) -> None:
 def _shared(near: Neighbour) -> _Shared | None:
     middle = near.offset_m.shape[1] // 2
     with np.errstate(invalid="ignore"):
-        here = np.abs(near.offset_m[:, middle]) <= FOULING_M
+        away = np.nan_to_num(np.abs(near.offset_m[:, middle]), nan=np.inf)
+    places, _ = ndimage.label(away <= FOULING_M)
+    meeting = np.unique(places[(away <= MEETING_M) & (places > 0)])
+    here = np.isin(places, meeting) & (places > 0)
     return _Shared(near.index, here, near.step[:, middle]) if here.any() else None
 
 
