@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,18 @@ def test_some_seeds_of_either_renderer_are_held_out_of_every_class() -> None:
     assert held == {(renderer, seed) for renderer in RENDERERS for seed in HELD_OUT[renderer]}
     assert LONE not in RENDERERS and all(one.held_out for one in chosen([LONE], list(GSD_M), seeds_of("0-99")))
     assert HELD_OUT["other"] == {*range(8, 14), *range(84, 100)}
+
+
+def test_winter_lays_snow_on_half_of_the_looks_and_changes_no_other_series(tmp_path: Path) -> None:
+    which = ["--work", str(tmp_path), "--class", "coarse", "--seeds", "17", "--scenes", "12"]
+    assert main(["draw", *which, "--renderer", "winter"]) == 0
+    _, truth = read_truth(Drawn("winter", "coarse", 17).folder(tmp_path))
+    document = json.loads((Drawn("winter", "coarse", 17).folder(tmp_path) / "truth.json").read_text())
+    snowy = [scene["snow_fraction"] for scene in document["scenes"] if scene["snow_fraction"] > 0]
+    assert truth and 3 <= len(snowy) <= 9 and document["simulated"] is True
+    assert main(["draw", *which, "--renderer", "other"]) == 0
+    document = json.loads((Drawn("other", "coarse", 17).folder(tmp_path) / "truth.json").read_text())
+    assert not any(scene["snow_fraction"] for scene in document["scenes"])
 
 
 def test_steps_must_be_run_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

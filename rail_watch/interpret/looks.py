@@ -14,11 +14,12 @@ from rail_watch.interpret.controls import Controls
 from rail_watch.interpret.network import network_class
 from rail_watch.interpret.null import EmptyLaw, EmptyLaws, adapted, load_laws, raised
 from rail_watch.interpret.segments import shortest_train_m, window_statistic
-from rail_watch.interpret.strips import MIDDLE_GSD_M
+from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel, Yard, visible_steps
 
 BESIDE_M, BESIDE_GSDS = 6.5, 1.6
-"""A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own."""
+"""A train this near, in metres or GSDs, throws light or shadow on a track: steps beside it have a law of their own,
+where `has_own_law` says so."""
 ALIKE_RESOLVED, ALIKE_MIXED = 0.5, 1.0
 """How far control strips stand for tracks. Where a track has pixels of its own, by half: other ground holds more than
 a track (lorries, bushes, shadows of trees). Where pixels mix track and surroundings, wholly."""
@@ -45,7 +46,8 @@ class Looks:
     visible: list[NDArray[np.bool_]]
     """[strip] (T, S) the step could be judged."""
     beside: list[NDArray[np.bool_]]
-    """[strip] (T, S) a train that shows more plainly stands on a track beside this step."""
+    """[strip] (T, S) a train that shows more plainly stands on a track beside this step; nowhere where that makes no
+    difference."""
     visible_fraction: NDArray[np.float64]
     """(K, T)"""
     metres: NDArray[np.float64]
@@ -90,11 +92,22 @@ def _reason(yard: Yard, k: int, t: int, *, seen: float, least_m: float) -> str |
     return worst if counts[worst] else None
 
 
+def has_own_law(gsd_m: float) -> bool:
+    """Whether track beside trains has a law of its own.
+
+    Not with pixels of 1.3 to 6 m: what empty track shows there beside trains it shows about as often elsewhere, and to
+    ask each part of a track apart costs more trains than it spares false alarms (docs/method.md, section 7).
+    """
+    return not FINE_GSD_M < gsd_m <= MIDDLE_GSD_M
+
+
 def beside(yard: Yard, k: int, t: int) -> NDArray[np.bool_]:
     """(S,) steps of strip k with a train on a track beside them that shows more plainly than what is here."""
     strip = yard.strips[k]
     own = ndimage.uniform_filter1d(yard.score[k][t], max(round(shortest_train_m(yard.gsd_m) / strip.step_m), 1))
     out = np.zeros(len(own), dtype=bool)
+    if not has_own_law(yard.gsd_m):
+        return out
     middle = len(strip.across_m) // 2
     for near in yard.near[k]:
         step, distance = near.step[:, middle], np.abs(near.offset_m[:, middle])

@@ -26,13 +26,14 @@ from rail_watch.evaluate.standards import standards_for
 from rail_watch.grid import WGS84
 from rail_watch.interpret import rounds
 from rail_watch.interpret.controls import Controls, controls_of
-from rail_watch.interpret.looks import Looks, judge, refer
+from rail_watch.interpret.looks import Looks, has_own_law, judge, refer
 from rail_watch.interpret.network import Network
 from rail_watch.interpret.null import PLAIN, EmptyLaw, EmptyLaws
 from rail_watch.interpret.segments import segments
 from rail_watch.interpret.strips import FINE_GSD_M, MIDDLE_GSD_M
 from rail_watch.interpret.yard import SceneModel
 from rail_watch.prepare.zones import local_frame, reproject
+from scripts.train_network.seeds import GSD_M
 from scripts.train_network.series import LabelledYard, TrackTruth, labelled_yards, read_truth
 
 Array = NDArray[np.float64]
@@ -229,6 +230,8 @@ def _parts(looks: Sequence[Look], parts: Sequence[int]) -> tuple[Array, Array]:
 def laws_of(looks: Sequence[Look], *, gsd_m: float) -> EmptyLaws:
     """Laws of empty track with nothing beside it, of empty track beside trains, and of odd ground; no final law yet.
 
+    Where track beside trains has no law of its own, the first is that of all usual ground.
+
     Where pixels are wider than the room between tracks, looks that show a train on a track near by tell nothing of odd
     ground: what they show is that train.
     """
@@ -239,8 +242,11 @@ def laws_of(looks: Sequence[Look], *, gsd_m: float) -> EmptyLaws:
         # Too few: the noisiest of the others stand in for them, which are the likest.
         apart = [look for look in usual if not look.shared]
         odd += sorted(apart, key=lambda look: -look.noise)[:FEWEST]
-    alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
-    beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
+    if has_own_law(gsd_m):
+        alone = fit_law(*_parts([look for look in usual if not look.shared], (0,)), where=f" {PLACES[0]}")
+        beside = fit_law(*_parts(usual, (1,)), where=f" {PLACES[1]}")
+    else:
+        alone = beside = fit_law(*_parts(usual, (0,)))
     strange = fit_odd_law(*_parts(odd, (0, 1)), where=f" on {PLACES[2]}")
     return EmptyLaws((alone, beside), (strange, strange), NOISY, IDENTITY)
 
@@ -338,7 +344,8 @@ def table(name: str, figures: Figures, laws: EmptyLaws) -> str:
             ("looks at empty tracks that share pixels with a train", f"{figures.shared}"),
             (f"of these taken for occupied at {RATE:g}", _share(figures.shared_alarms, figures.shared)),
         ]
-    for what, law in zip(PLACES, (*laws.usual, laws.odd[0]), strict=True):
+    named = list(zip(PLACES, (*laws.usual, laws.odd[0]), strict=True))
+    for what, law in named if has_own_law(GSD_M[name]) else [("usual ground", laws.usual[0]), named[-1]]:
         threshold = law.threshold(RATE, law.metres)
         rows.append((f"threshold {what}", f"{threshold:.2f} (over {law.metres:.0f} m; tail {law.scale:.2f})"))
     return "\n".join([f"| {name} | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)])
