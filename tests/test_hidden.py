@@ -19,7 +19,7 @@ PATCH = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([25, 30])[:, None
 MASK = Asset("mask", "/nowhere/mask.tif", quality="data-mask")
 
 
-NO_APRON = np.zeros(SHAPE, dtype=bool)
+NOWHERE = np.zeros(SHAPE, dtype=bool)
 
 
 def seen(
@@ -27,7 +27,8 @@ def seen(
     light: float,
     masks: tuple[bool, bool] = (True, False),
     flag: Quality | None = None,
-    aprons: NDArray[np.bool_] = NO_APRON,
+    aprons: NDArray[np.bool_] = NOWHERE,
+    tracks: NDArray[np.bool_] = NOWHERE,
 ) -> tuple[Stack, Stack]:
     """Two scenes with a patch of so much of the ground's light; `flag`: what a mask says of other ground."""
     quality = np.full((2, *SHAPE), Quality.CLEAR, np.uint8)
@@ -39,7 +40,7 @@ def seen(
     same = np.zeros((2, *SHAPE), np.float32)
     several = np.broadcast_to(ratio, (2, 3, *SHAPE))
     change = ChangeMap(grid_of(GSD_M, SHAPE), same, same, several, several, 1)
-    return in_sight(replace(stack, scenes=tuple(refs)), change, aprons)
+    return in_sight(replace(stack, scenes=tuple(refs)), change, aprons=aprons, tracks=tracks)
 
 
 @pytest.mark.parametrize(("light", "kind"), [(1.8, Quality.CLOUD), (0.4, Quality.CLOUD_SHADOW)])
@@ -51,8 +52,17 @@ def test_a_patch_hides_aprons_always_and_tracks_where_no_mask_came(light: float,
     assert (aprons.quality[:, 5, 70] == Quality.CLEAR).all()
 
 
+@pytest.mark.parametrize("light", [1.8, 0.4])
+@pytest.mark.parametrize(("rows", "hides"), [((16, 34), False), ((20, 30), False), ((33, 35), True)])
+def test_a_patch_that_keeps_to_the_tracks_is_no_cloud(light: float, rows: tuple[int, int], hides: bool) -> None:
+    """Ballast in scenes whose fields have changed, or trains and their shadows: a cloud lies beside the tracks too."""
+    tracks, aprons = seen(light=light, masks=(False, False), tracks=_box(*rows, 0, SHAPE[1]))
+    for stack in (tracks, aprons):
+        assert (stack.quality[:, 25, 30] != Quality.CLEAR).all() == hides
+
+
 def _box(top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
-    out = NO_APRON.copy()
+    out = NOWHERE.copy()
     out[top:bottom, left:right] = True
     return out
 

@@ -84,7 +84,7 @@ def interpret(stack: Stack, site: Site, *, false_alarm_rate: float, trains_only:
     zones = zones_of(site, stack.grid)
     radiometry = fit_radiometry(stack, zones)
     change = measure(stack, zones, radiometry=radiometry)
-    stack, ground = in_sight(stack, change, zones.aprons)
+    stack, ground = in_sight(stack, change, aprons=zones.aprons, tracks=zones.tracks)
     strips = make_strips(stack, site)
     looks: Looks | None = None
     trains: list[Train] = []

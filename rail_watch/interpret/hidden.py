@@ -3,7 +3,8 @@
 Tracks and aprons are not hidden by the same things. The networks for trains know snow in patches, haze and shade; what
 cloud lies over a track is better known to a mask that came with the scene than told from patches of light. On aprons
 wide patches that are no cargo are easily taken for it. A patch that keeps to an apron is no cloud, though: a heap, or
-the ground that a heap covers at most other looks.
+the ground that a heap covers at most other looks. Nor is one that keeps to the tracks: trains side by side with their
+shadows, or ballast in scenes whose fields have changed with the season.
 """
 
 from __future__ import annotations
@@ -28,25 +29,27 @@ SNOWY = 0.05
 """Where the product flags as much of the ground in sight as snow, bright patches are snow and dark ones have thawed."""
 ON_APRON, OF_APRON = 0.5, 0.7
 """A patch keeps to an apron when so much of it at least lies on one, and it covers so much of that one at most."""
+ON_TRACKS, BESIDE_M = 0.7, 10.0
+"""A patch keeps to the tracks when so much of it at least lies on them or this near: as far as ballast or a shadow reaches."""
 
 
-def in_sight(stack: Stack, change: ChangeMap, aprons: Mask) -> tuple[Stack, Stack]:
+def in_sight(stack: Stack, change: ChangeMap, *, aprons: Mask, tracks: Mask) -> tuple[Stack, Stack]:
     """Return the stack as tracks are judged by it, and as aprons and the rest of the site are.
 
     In both the edges of flagged cloud are hidden; wide bright or dark patches are in the second, and in the first where
-    no mask came with a scene. Patches that keep to an apron hide nothing.
+    no mask came with a scene. Patches that keep to an apron or to the tracks hide nothing.
 
     Parameters
     ----------
-    aprons : (row, column) True on aprons, on the stack's grid.
+    aprons, tracks : (row, column) True on aprons and under tracks, on the stack's grid.
     """
     factor = change.factor
     cover = unflagged_cover(change, gsd_m=stack.gsd_m * factor)
     cover[_snowy(stack.quality)] = Quality.CLEAR
-    shape = cover.shape[1:]
-    coarse = aprons[: shape[0] * factor : factor, : shape[1] * factor : factor]
+    rows, cols = (size * factor for size in cover.shape[1:])
+    on_aprons, on_tracks = (part[:rows:factor, :cols:factor] for part in (aprons, _and_beside(tracks, stack.gsd_m)))
     for patches in cover:
-        patches[_keeps_to_apron(patches, coarse)] = Quality.CLEAR
+        patches[_keeps_to_apron(patches, on_aprons) | _keeps_to_tracks(patches, on_tracks)] = Quality.CLEAR
     ground = _with_cover(stack, cover, factor=factor)
     cover[_masked(stack.scenes)] = Quality.CLEAR
     return _with_cover(stack, cover, factor=factor), ground
@@ -65,6 +68,21 @@ def _keeps_to_apron(cover: NDArray[np.uint8], aprons: Mask) -> Mask:
             whole = sizes[1:]
             if on.size and on.max() >= ON_APRON * patch.sum() and on.max() <= OF_APRON * whole[np.argmax(on)]:
                 out[place] |= patch
+    return out
+
+
+def _and_beside(tracks: Mask, gsd_m: float) -> Mask:
+    """(row, column) tracks and the ground as near as `BESIDE_M`."""
+    return np.asarray(ndimage.distance_transform_edt(~tracks) * gsd_m <= BESIDE_M) if tracks.any() else tracks
+
+
+def _keeps_to_tracks(cover: NDArray[np.uint8], near: Mask) -> Mask:
+    """(row, column) patches of cover of which nearly all lies on or beside tracks. cover, near: (row, column)."""
+    out = np.zeros(cover.shape, dtype=bool)
+    for kind in (Quality.CLOUD, Quality.CLOUD_SHADOW):
+        labels, found = ndimage.label(cover == kind)
+        shares = np.asarray(ndimage.mean(near, labels, np.arange(1, found + 1))) if found else np.zeros(0)
+        out |= np.isin(labels, np.flatnonzero(shares >= ON_TRACKS) + 1)
     return out
 
 

@@ -96,7 +96,8 @@ def labelled_stacks(folder: Path) -> Iterator[LabelledStack]:
         site, _ = _laid(drawn, stack)
         zones = zones_of(site, stack.grid)
         radiometry = fit_radiometry(stack, zones)
-        stack, ground = in_sight(stack, measure(stack, zones, radiometry=radiometry), zones.aprons)
+        change = measure(stack, zones, radiometry=radiometry)
+        stack, ground = in_sight(stack, change, aprons=zones.aprons, tracks=zones.tracks)
         yield LabelledStack(stack, ground, site, zones, radiometry, tuple(truth[ref.id] for ref in stack.scenes))
 
 
