@@ -109,9 +109,7 @@ def test_an_apron_darker_than_all_stable_ground_keeps_its_contrast() -> None:
     radiometry = fit_radiometry(stack, zones_of(site, stack.grid))
     asphalt = np.median(stack.pixels[:, :, 60, 100], axis=0)
     assert (radiometry.dark > asphalt).all()
-    window = window_of(
-        stack, site, site.aprons[0], blocked=np.zeros(stack.grid.shape, bool), radiometry=radiometry
-    )
+    window = window_of(stack, site, site.aprons[0], blocked=np.zeros(stack.grid.shape, bool), radiometry=radiometry)
     assert window is not None
     for look in odds_of(window):
         assert look is not None

@@ -29,6 +29,18 @@ def _with_deck(made: Yard) -> Yard:
     return made
 
 
+@pytest.mark.parametrize(("gsd_m", "apart"), [(0.5, True), (3.0, False), (10.0, True)])
+def test_track_beside_a_train_is_asked_apart_but_with_pixels_of_a_few_metres(gsd_m: float, apart: bool) -> None:
+    drawn = yard(NORTH, apart_m=5.0)
+    drawn.gsd_m = gsd_m
+    drawn.score[0][:], drawn.score[1][:] = -6.0, 6.0
+    drawn.occupied[0][:] = False
+    assert looks.beside(drawn, 0, 0).any() == apart and not looks.beside(drawn, 1, 0).any()
+    judged = judge(drawn, [MODEL])
+    if gsd_m < 10:  # where the tracks drawn are too short to be judged
+        assert np.isfinite(judged.statistic[1, 0, 0]) == apart and np.isfinite(judged.statistic[:, 1, 0]).sum() == 1
+
+
 def test_trains_are_put_on_several_tracks_in_turn(made: tuple[Yard, Looks]) -> None:
     with mock.patch.object(limits, "_statistics", side_effect=lambda *a, **_: np.zeros(len(a[3]))) as laid:
         detection_limits(*made, [MODEL] * 2, false_alarm_rate=RATE)

@@ -201,15 +201,19 @@ def _look(rng: np.random.Generator, *, occupied: bool, odd: bool = False) -> Loo
     return Look("s", "t1", truth, statistic, np.array([200.0, 50.0]), 0.2 if odd else 0.02, False, ())
 
 
-def test_laws_are_learnt_from_empty_tracks_alone() -> None:
+@pytest.mark.parametrize(("gsd_m", "metres"), [(0.5, [200, 50]), (3.0, [200, 200]), (10.0, [200, 50])])
+def test_laws_are_learnt_from_empty_tracks_alone(gsd_m: float, metres: list[int]) -> None:
     rng = np.random.default_rng(9)
     looks = [_look(rng, occupied=i % 3 == 0, odd=i % 10 == 1) for i in range(900)]
-    laws = laws_of(looks, gsd_m=3.0)
-    assert [round(law.metres) for law in laws.usual] == [200, 50]
+    laws = laws_of(looks, gsd_m=gsd_m)
+    assert [round(law.metres) for law in laws.usual] == metres
     assert all(law.body[-1] < 0 for law in (*laws.usual, *laws.odd))
     assert laws.usual[0].body[-1] == pytest.approx(PLAIN, abs=1e-4)
     figures = figures_of({}, gsd_m=3.0)
     assert figures.f1 == 0 and "| middle | |" in table("middle", figures, laws)
+    assert (
+        table("middle", figures, laws).count("threshold") == 2 and table("fine", figures, laws).count("threshold") == 3
+    )
 
 
 def test_odd_ground_near_a_train_is_no_odd_ground_where_pixels_are_wide() -> None:

@@ -30,7 +30,7 @@ SNOWY = 0.05
 ON_APRON, OF_APRON = 0.5, 0.7
 """A patch keeps to an apron when so much of it at least lies on one, and it covers so much of that one at most."""
 ON_TRACKS, BESIDE_M = 0.7, 10.0
-"""A patch keeps to the tracks when so much of it at least lies on them or this near: as far as ballast or a shadow reaches."""
+"""A patch keeps to the tracks when at least so much of it lies on them or this near: as far as shadows reach."""
 
 
 def in_sight(stack: Stack, change: ChangeMap, *, aprons: Mask, tracks: Mask) -> tuple[Stack, Stack]:

@@ -20,7 +20,7 @@ COLD = 0.3
 """Season (0 in deep winter, 1 in high summer) above which nothing is as green as it would be."""
 
 
-def _weather(rng: np.random.Generator, season: float, snowy: bool, wetness: float) -> picture.Weather:  # noqa: ARG001, FBT001
+def _weather(rng: np.random.Generator, season: float, snowy: bool, wetness: float) -> picture.Weather:
     snow = 0.0
     if rng.random() < SNOWY:
         snow = 1.0 if rng.random() < WHOLE else float(rng.uniform(0.05, 0.95))
