@@ -65,8 +65,7 @@ def cede_fouled(yard: Yard, scenes: Collection[int]) -> None:
 
 def _shared(near: Neighbour) -> _Shared | None:
     middle = near.offset_m.shape[1] // 2
-    with np.errstate(invalid="ignore"):
-        away = np.nan_to_num(np.abs(near.offset_m[:, middle]), nan=np.inf)
+    away = np.nan_to_num(np.abs(near.offset_m[:, middle]), nan=np.inf)
     places, _ = ndimage.label(away <= FOULING_M)
     meeting = np.unique(places[(away <= MEETING_M) & (places > 0)])
     here = np.isin(places, meeting) & (places > 0)
