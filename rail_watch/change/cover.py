@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from rail_watch.change.measure import ChangeMap
 from rail_watch.imagery.scene import Quality
+from rail_watch.prepare.zones import within
 
 Mask = NDArray[np.bool_]
 
@@ -33,11 +34,11 @@ def _opened(mask: Mask, seed_radius_px: float, wide: Mask) -> Mask:
     seed = _centres(np.pad(mask, radius, mode="edge"), radius)
     if not seed.any():
         return np.zeros_like(mask)
-    seed = _within(seed, radius)[radius:-radius, radius:-radius]
+    seed = within(seed, radius)[radius:-radius, radius:-radius]
     labels, _ = ndimage.label(wide, structure=np.ones((3, 3)))
     held = np.unique(labels[seed & wide])
     grown = np.isin(labels, held[held > 0])
-    return np.asarray(grown & _within(seed, radius + 1), dtype=bool)
+    return np.asarray(grown & within(seed, radius + 1), dtype=bool)
 
 
 def _centres(mask: Mask, radius: int) -> Mask:
@@ -48,13 +49,6 @@ def _centres(mask: Mask, radius: int) -> Mask:
     if not square.any():
         return np.zeros_like(mask)
     return np.asarray(square & (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] > radius))
-
-
-def _within(mask: Mask, radius: float) -> Mask:
-    """True within a distance in pixels of a True pixel."""
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask) <= radius)
 
 
 def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
@@ -68,7 +62,7 @@ def unflagged_cover(change: ChangeMap, *, gsd_m: float) -> NDArray[np.uint8]:
         # A scene changed as a whole (snow) is a matter of radiometry, not of patches.
         if known.any() and np.mean(low[known] > 1 + BRIGHTER) < 0.6:
             bright = _opened(low > 1 + BRIGHTER, BRIGHT_RADIUS_M / gsd_m, low > 1 + 0.4 * BRIGHTER)
-            out[t][_within(bright, max(round(HALO_M / gsd_m), 1))] = Quality.CLOUD
+            out[t][within(bright, max(round(HALO_M / gsd_m), 1))] = Quality.CLOUD
         dark = _opened(high < DARKER, DARK_RADIUS_M / gsd_m, high < DARKER + 0.15)
         out[t][dark] = Quality.CLOUD_SHADOW
     return out

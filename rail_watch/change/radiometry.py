@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from rail_watch.change.robust import line_fit, ranks
 from rail_watch.prepare.stack import Stack
-from rail_watch.prepare.zones import Zones
+from rail_watch.prepare.zones import Zones, within
 
 SAMPLE = 20_000
 """Ground pixels are thinned to about this many: enough for gains good to a thousandth."""
@@ -132,8 +131,7 @@ def _thinned(area: NDArray[np.bool_]) -> NDArray[np.int_]:
 
 def _near_tracks(zones: Zones, gsd_m: float) -> NDArray[np.bool_]:
     """(row, column) tracks and the ground beside them, less what is no open ground."""
-    near = ndimage.distance_transform_edt(~zones.tracks) * gsd_m <= NEAR_M if zones.tracks.any() else zones.tracks
-    return near & zones.site & ~zones.aprons & ~zones.sheds & ~zones.exclude
+    return within(zones.tracks, NEAR_M / gsd_m) & zones.site & ~zones.aprons & ~zones.sheds & ~zones.exclude
 
 
 def _fitted(

@@ -20,6 +20,7 @@ from rail_watch.change.cover import unflagged_cover
 from rail_watch.change.measure import ChangeMap
 from rail_watch.imagery.scene import Quality, SceneRef
 from rail_watch.prepare.stack import Stack
+from rail_watch.prepare.zones import within
 
 Mask = NDArray[np.bool_]
 
@@ -47,7 +48,9 @@ def in_sight(stack: Stack, change: ChangeMap, *, aprons: Mask, tracks: Mask) -> 
     cover = unflagged_cover(change, gsd_m=stack.gsd_m * factor)
     cover[_snowy(stack.quality)] = Quality.CLEAR
     rows, cols = (size * factor for size in cover.shape[1:])
-    on_aprons, on_tracks = (part[:rows:factor, :cols:factor] for part in (aprons, _and_beside(tracks, stack.gsd_m)))
+    on_aprons, on_tracks = (
+        part[:rows:factor, :cols:factor] for part in (aprons, within(tracks, BESIDE_M / stack.gsd_m))
+    )
     for patches in cover:
         patches[_keeps_to_apron(patches, on_aprons) | _keeps_to_tracks(patches, on_tracks)] = Quality.CLEAR
     ground = _with_cover(stack, cover, factor=factor)
@@ -71,11 +74,6 @@ def _keeps_to_apron(cover: NDArray[np.uint8], aprons: Mask) -> Mask:
     return out
 
 
-def _and_beside(tracks: Mask, gsd_m: float) -> Mask:
-    """(row, column) tracks and the ground as near as `BESIDE_M`."""
-    return np.asarray(ndimage.distance_transform_edt(~tracks) * gsd_m <= BESIDE_M) if tracks.any() else tracks
-
-
 def _keeps_to_tracks(cover: NDArray[np.uint8], near: Mask) -> Mask:
     """(row, column) patches of cover of which nearly all lies on or beside tracks. cover, near: (row, column)."""
     out = np.zeros(cover.shape, dtype=bool)
@@ -97,9 +95,8 @@ def _with_cover(stack: Stack, cover: NDArray[np.uint8], *, factor: int) -> Stack
     part[(part == Quality.CLEAR) & (fine > 0)] = fine[(part == Quality.CLEAR) & (fine > 0)]
     for image in quality:
         for kind in (Quality.CLOUD_SHADOW, Quality.CLOUD):
-            if (image == kind).any():
-                near = ndimage.distance_transform_edt(image != kind) * stack.gsd_m <= CLOUD_EDGE_M
-                image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
+            near = within(image == kind, CLOUD_EDGE_M / stack.gsd_m)
+            image[near & np.isin(image, (Quality.CLEAR, Quality.SNOW))] = kind
     return replace(stack, quality=quality)
 
 

@@ -25,7 +25,7 @@ from rail_watch.grid import WGS84
 from rail_watch.imagery.scene import SceneRef
 from rail_watch.interpret.changes import Patch
 from rail_watch.prepare.stack import Stack
-from rail_watch.prepare.zones import Zones, local_frame, reproject, zones_of
+from rail_watch.prepare.zones import Zones, local_frame, reproject, within, zones_of
 
 APART_PX = 3
 """Control ground keeps this far from the yard: half the kernel, so that no vehicle reaches into it."""
@@ -141,7 +141,7 @@ def _areas(zones: Zones) -> _Areas:
     """Yard, and control ground: the site's own where there is enough of it, else all that was read."""
     roofed = zones.sheds | zones.exclude
     yard = (zones.tracks | zones.aprons) & ~roofed
-    near = ndimage.distance_transform_edt(~(zones.tracks | zones.aprons)) <= APART_PX if yard.any() else yard
+    near = within(zones.tracks | zones.aprons, APART_PX) if yard.any() else yard
     free = ~near & ~roofed
     own = free & zones.site
     control = own if own.sum() >= max(LEAST_CONTROL, 5 * int(yard.sum())) else free

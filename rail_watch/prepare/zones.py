@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import geometry_mask
+from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from rail_watch.aoi.site import Site
@@ -65,6 +66,11 @@ def buffered_lonlat(line: BaseGeometry, half_width_m: float, frame: str) -> Base
     """Return a lon/lat polygon of all points within a distance of a line, flat at its ends."""
     plane = reproject(line, WGS84, frame)
     return reproject(plane.buffer(half_width_m, cap_style="flat"), frame, WGS84)
+
+
+def within(mask: Mask, radius_px: float) -> Mask:
+    """Return (row, column) True within a distance of a True pixel, in pixels."""
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= radius_px) if mask.any() else mask
 
 
 def mask_of(polygons: Iterable[BaseGeometry], grid: Grid, *, touched: bool = False) -> Mask:
