@@ -17,7 +17,7 @@ from tests.other_renderer.write import render_series
 SNOWY, WHOLE = 0.5, 0.3
 """Share of looks with snow, and of these with a whole cover."""
 COLD = 0.3
-"""Season (0 in deep winter, 1 in high summer) above which nothing is as green as it would be."""
+"""The greenest that a look is, from 0 in deep winter to 1 in high summer."""
 
 
 def _weather(rng: np.random.Generator, season: float, snowy: bool, wetness: float) -> picture.Weather:
