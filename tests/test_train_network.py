@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,18 @@ def test_winter_lays_snow_on_half_of_the_looks_and_changes_no_other_series(tmp_p
     assert main(["draw", *which, "--renderer", "other"]) == 0
     document = json.loads((Drawn("other", "coarse", 17).folder(tmp_path) / "truth.json").read_text())
     assert not any(scene["snow_fraction"] for scene in document["scenes"])
+
+
+def test_busy_yards_have_trains_a_few_metres_apart_and_change_no_other_series(tmp_path: Path) -> None:
+    apart: dict[str, list[float]] = {}
+    for renderer in ("busy", "other"):
+        which = ["--work", str(tmp_path), "--class", "middle", "--seeds", "17", "--scenes", "8"]
+        assert main(["draw", *which, "--renderer", renderer]) == 0
+        truth, _ = read_truth(Drawn(renderer, "middle", 17).folder(tmp_path))
+        pairs = [pair for scene in truth.scenes for track in scene.tracks for pair in pairwise(track.trains)]
+        apart[renderer] = [second.start_m - first.end_m for first, second in pairs]
+    assert min(apart["busy"]) >= 1.9 and sum(gap < 12 for gap in apart["busy"]) > 5
+    assert not any(gap < 12 for gap in apart["other"])
 
 
 def test_steps_must_be_run_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

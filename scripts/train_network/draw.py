@@ -31,6 +31,10 @@ def draw(series: Drawn, work: Path, *, scenes: int | None = None) -> bool:
         from tests.other_renderer.winter import render_winter
 
         render_winter(GSD_M[series.network_class], series.seed, part, scenes)
+    elif series.renderer == "busy":
+        from tests.other_renderer.busy import render_busy
+
+        render_busy(GSD_M[series.network_class], series.seed, part, scenes)
     elif series.renderer == "crossings":
         from rail_watch.simulate.random_crossing import write_crossing
 

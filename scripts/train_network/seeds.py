@@ -10,9 +10,9 @@ from rail_watch.errors import BadInput
 
 GSD_M = {"fine": 0.5, "middle": 3.0, "coarse": 10.0}
 """What series of each class of GSD are drawn at."""
-RENDERERS = ("other", "simulator", "crossings", "winter")
-"""tests/other_renderer, the package's own simulator, the same simulator drawing bridges over rivers, and
-tests/other_renderer in winter."""
+RENDERERS = ("other", "simulator", "crossings", "winter", "busy")
+"""tests/other_renderer, the package's own simulator, the same simulator drawing bridges over rivers,
+tests/other_renderer in winter, and in busy yards."""
 LONE = "lone"
 """tests/other_renderer drawing lone trains of lengths about a detection limit: only limits are measured on these."""
 REPORTING = 100
@@ -22,6 +22,7 @@ HELD_OUT = {
     "simulator": frozenset([*range(22, 30), *range(84, REPORTING)]),
     "crossings": frozenset(range(20, 26)),
     "winter": frozenset([*range(8, 14), *range(84, REPORTING)]),
+    "busy": frozenset([*range(8, 14), *range(84, REPORTING)]),
     LONE: frozenset(range(REPORTING)),
 }
 """Seeds that take no part in learning, by renderer: the law of empty track is measured on these."""

@@ -19,6 +19,7 @@ from rail_watch.interpret.sections import SCALARS
 from scripts.train_network.seeds import GSD_M
 from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.measure import NOISY
+from scripts.train_network.trains.paths import path_loss
 from scripts.train_network.trains.sections import Row
 from scripts.train_network.trains.uncouple import uncoupled, weights_of
 
@@ -40,6 +41,8 @@ RARE = -2.0
 """Log odds with which learning begins: most steps are neither a train nor a gap."""
 OTHER = 0.5
 """Weight of the second log odds (gaps between cars, or a train here or beside) against those of a train."""
+PATH = 5.0
+"""Weight of whole paths against single steps: a path weighs a few nats where its steps, summed, weigh some twenty."""
 TOLD_EVERY = 400
 CHECKED_ON = 60
 """Held-out tracks that progress is told on."""
@@ -160,14 +163,14 @@ def _tensors(parts: Sequence[Arrays]) -> tuple[Tensor, ...]:
 
 
 def loss_of(odds: Tensor, occupied: Tensor, other: Tensor, *, gsd_m: float, tells_cars: bool) -> Tensor:
-    """Cross entropy of trains where the truth is known, and of gaps where a train stands, or of trains near by."""
+    """Cross entropy of trains where the truth is known, of gaps where one stands or trains near by; and of paths."""
     loss, counts = odds.new_zeros(()), weights_of(occupied, gsd_m=gsd_m)
     ranges = (occupied >= 0, (occupied > 0) if tells_cars else (other >= 0))
     for i, (truth, known, weight) in enumerate(zip((occupied, other), ranges, (1.0, OTHER), strict=True)):
         each = functional.binary_cross_entropy_with_logits(odds[:, i], truth.clamp(min=0), reduction="none")
         shares = known * counts
         loss = loss + weight * (each * shares).sum() / shares.sum().clamp(min=1)
-    return loss
+    return loss + PATH * path_loss(odds[:, 0], occupied).sum() / (occupied >= 0).sum().clamp(min=1)
 
 
 def _checked(net: AlongTrack, tracks: Sequence[Sequence[Row]], plan: Plan) -> str:
