@@ -17,6 +17,7 @@ from shapely import box
 
 from rail_watch.errors import BadInput
 from rail_watch.interpret.looks import REASONS, TOO_SHORT
+from rail_watch.observe.assemble import UNSURE_REASON
 from rail_watch.observe.moving import COMPASS
 from rail_watch.observe.records import Observation
 from rail_watch.observe.sentences import text_of
@@ -103,7 +104,7 @@ def test_fixed_words_of_the_answer_are_all_translated() -> None:
     for code in LANGUAGES:
         words = catalogue(code)
         assert {term for _, _, term in TERMS} == set(words["likelihood"])
-        assert {*REASONS.values(), TOO_SHORT} <= set(words["reason"])
+        assert {*REASONS.values(), TOO_SHORT, UNSURE_REASON} <= set(words["reason"])
         assert set(COMPASS) == set(words["compass"])
 
 

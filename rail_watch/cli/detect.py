@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Find trains and cargo in imagery of an area of interest.
 
-    Every track in every scene is occupied, empty, or unknown where it could not be seen.
+    Every track in every scene is occupied, empty, or unknown where it could not be seen or judged.
 
     \b
     Exit status

@@ -132,7 +132,7 @@ def _looks(history: History) -> Iterator[str]:
     from rail_watch.archive.history import occupancy
 
     places = list(dict.fromkeys(look.place for look in history.looks))
-    yield "# occupied   . empty   ? could not be seen"
+    yield "# occupied   . empty   ? could not be seen or judged"
     for number, place in enumerate(places, start=1):
         yield f"  {number:>2} {plain(place)}"
     yield f"{'':<18}" + " ".join(f"{number:>2}" for number in range(1, len(places) + 1))

@@ -26,6 +26,8 @@ a track (lorries, bushes, shadows of trees). Where pixels mix track and surround
 LEAST_VISIBLE = 0.5
 """Less of a track than this in sight, and an empty part says nothing of the track: the state is unknown."""
 
+UNSURE = 0.02
+"""A track on which something speaks for a train is not called empty where fewer empty ones show as much."""
 TOO_SHORT = "too short for pixels of this size"
 """Why a track in full view is not judged."""
 
@@ -70,6 +72,13 @@ class Looks:
         against one.
         """
         return bool(self.p_value[k, t] < rate and np.nanmax(self.statistic[:, k, t]) > 0)
+
+    def unsure(self, k: int, t: int) -> bool:
+        """Whether what strip k shows at scene t speaks for a train, and empty track seldom shows as much.
+
+        Where such a track does not count as occupied, to call it empty would be as much too bold.
+        """
+        return bool(self.p_value[k, t] < UNSURE and np.nanmax(self.statistic[:, k, t]) > 0)
 
     def threshold(self, k: int, t: int, rate: float) -> float:
         """Statistic that a train on strip k at scene t needs, away from others, for a false-alarm rate."""

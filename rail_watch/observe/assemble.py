@@ -46,6 +46,7 @@ SUN_NOTES = {
 }
 VISIBLE = ("blue", "green", "red")
 """Bands whose mean is a car's lightness, so that sensors with and without near infrared see the same."""
+UNSURE_REASON = "something shows, too little to be sure of a train"
 CLEARLY_EMPTY = 0.3
 """A track that a neighbour's train may stand on is called empty only when its own p-value is above this."""
 
@@ -91,10 +92,13 @@ def track_looks(judged: Judged, site: Site, t: int) -> tuple[TrackLook, ...]:
         trains = [train for train in here if train.strip == k]
         limit = float(findings.limits_m[k, t])
         doubtful = strip.track in shared and not (known and p_value > CLEARLY_EMPTY)
-        empty = known and fraction >= LEAST_VISIBLE and not doubtful
+        unsure = findings.looks.unsure(k, t)
+        empty = known and fraction >= LEAST_VISIBLE and not doubtful and not unsure
         reason = findings.looks.reason[k][t]
         if doubtful and not trains:
             reason = "a train stands here or on a neighbouring track"
+        elif unsure and not trains:
+            reason = UNSURE_REASON
         rows.append(
             TrackLook(
                 track=strip.track,

@@ -166,8 +166,8 @@ def _nothing(scene: SceneRecord) -> str:
     if not scene.tracks:
         return "nothing new to be seen."
     if not seen:
-        return f"nothing could be seen of the tracks ({_reasons(scene)})."
-    hidden = f"; {len(unknown)} could not be seen ({_reasons(scene)})" if unknown else ""
+        return f"none of the tracks could be seen or judged ({_reasons(scene)})."
+    hidden = f"; {len(unknown)} could not be seen or judged ({_reasons(scene)})" if unknown else ""
     many = "1 track" if len(seen) == 1 else f"{len(seen)} tracks"
     return f"no train on {many} that could be seen; {_sure(seen)}{hidden}."
 
