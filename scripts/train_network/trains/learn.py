@@ -21,7 +21,7 @@ from scripts.train_network.trains.augment import disturbed
 from scripts.train_network.trains.measure import NOISY
 from scripts.train_network.trains.paths import path_loss
 from scripts.train_network.trains.sections import Row
-from scripts.train_network.trains.uncouple import uncoupled, weights_of
+from scripts.train_network.trains.uncouple import uncoupled
 
 TAPS = 5
 HIDDEN = 64
@@ -162,15 +162,14 @@ def _tensors(parts: Sequence[Arrays]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in zip(*parts, strict=True))
 
 
-def loss_of(odds: Tensor, occupied: Tensor, other: Tensor, *, gsd_m: float, tells_cars: bool) -> Tensor:
+def loss_of(odds: Tensor, occupied: Tensor, other: Tensor, *, tells_cars: bool) -> Tensor:
     """Cross entropy of trains where the truth is known, of gaps where one stands or trains near by; and of paths."""
-    loss, counts = odds.new_zeros(()), weights_of(occupied, gsd_m=gsd_m)
+    loss = PATH * path_loss(odds[:, 0], occupied).sum() / (occupied >= 0).sum().clamp(min=1)
     ranges = (occupied >= 0, (occupied > 0) if tells_cars else (other >= 0))
     for i, (truth, known, weight) in enumerate(zip((occupied, other), ranges, (1.0, OTHER), strict=True)):
         each = functional.binary_cross_entropy_with_logits(odds[:, i], truth.clamp(min=0), reduction="none")
-        shares = known * counts
-        loss = loss + weight * (each * shares).sum() / shares.sum().clamp(min=1)
-    return loss + PATH * path_loss(odds[:, 0], occupied).sum() / (occupied >= 0).sum().clamp(min=1)
+        loss = loss + weight * (each * known).sum() / known.sum().clamp(min=1)
+    return loss
 
 
 def _checked(net: AlongTrack, tracks: Sequence[Sequence[Row]], plan: Plan) -> str:
@@ -181,7 +180,7 @@ def _checked(net: AlongTrack, tracks: Sequence[Sequence[Row]], plan: Plan) -> st
         for rows in tracks:
             sections, occupied, other = _tensors([(r.sections.T, r.occupied, r.other) for r in rows])  # type: ignore[misc]
             odds = net(sections)
-            losses.append(loss_of(odds, occupied, other, gsd_m=plan.gsd_m, tells_cars=plan.tells_cars).item())
+            losses.append(loss_of(odds, occupied, other, tells_cars=plan.tells_cars).item())
             yes, train = (odds[:, 0] > 0) & (occupied >= 0), occupied == 1
             right, said, true = right + int((yes & train).sum()), said + int(yes.sum()), true + int(train.sum())
     net.train()
@@ -288,7 +287,7 @@ def _step(net: AlongTrack, batch: Batch, plan: Plan, rng: np.random.Generator) -
     sections, turned = disturbed(sections, cars, rng, scenes=scenes, texture=plan.texture, gsd_m=plan.gsd_m)
     occupied[turned], other[turned] = occupied[turned].flip(-1), other[turned].flip(-1)
     odds = net(sections)
-    loss = loss_of(odds, occupied, other, gsd_m=plan.gsd_m, tells_cars=plan.tells_cars)
+    loss = loss_of(odds, occupied, other, tells_cars=plan.tells_cars)
     net.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -1,8 +1,8 @@
 """Trains near one another: a stretch of a train gives way to the same track as another scene shows it empty.
 
-Drawn trains stand where there is room. In a busy yard two stand a few metres apart, and whether that is one train or
-two shows in a few pixels only; so such places are made, and count for more than others. What is laid bare lies in the
-shadow of the car before it where the sun stands along the track.
+Most drawn trains stand where there is room. In a busy yard two stand a few metres apart, and whether that is one train
+or two shows in a few pixels only; so such places are made. What is laid bare lies in the shadow of the car before it
+where the sun stands along the track.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from rail_watch.interpret.sections import CHANNELS, DEEPEST, SCALARS
 from rail_watch.interpret.shadows import HALF_WIDTH_M
 from rail_watch.interpret.strips import FINE_GSD_M, offsets_m, steps_for
 
-UNCOUPLED = 0.4
+UNCOUPLED = 0.15
 """Share of looks at which a train is taken apart."""
 LEFT_M = 12.0
 """So much of a train is left on either side, or two pixels where they are wider."""
 LONGEST_GAP_M = 40.0
 ALIKE = {"likeness to the reference": 0.25, "noise": 0.6}
 """Scenes differ by no more than this where ground of one is laid into another."""
-GAPS = ((30.0, 3.0), (10.0, 5.0), (5.0, 9.0))
-"""Gaps between trains up to so many metres long count so many times: the shorter, the fewer steps speak of them."""
 HEIGHT_M = (2.0, 4.6)
 """Of cars that throw a shadow."""
 DEPTH = (0.5, 1.7)
@@ -168,16 +166,3 @@ def _shadow(steps: int, place: slice, sun: tuple[float, float], height_m: float,
     falls = (abs(shear) * across * tops >= far[None, None, :]) & inside
     beside = np.abs(offsets_m(gsd_m)[None, :, None] - across * tops) <= HALF_WIDTH_M
     return _spread(torch.from_numpy((falls & beside).any(axis=0).astype(np.float32)), gsd_m=gsd_m)
-
-
-def weights_of(occupied: Tensor, *, gsd_m: float) -> Tensor:
-    """(N, S) how much each step counts: more between trains that stand near one another."""
-    step = steps_for(gsd_m)[0]
-    train = (occupied == 1).float()[:, None]
-    weights = torch.ones_like(train)
-    for longest, weight in GAPS:
-        reach = max(round(longest / 2 / step), 1)
-        near = functional.max_pool1d(train, 2 * reach + 1, 1, reach)
-        closed = -functional.max_pool1d(-near, 2 * reach + 1, 1, reach)  # gaps up to twice the reach are filled
-        weights = torch.where(closed > train, weight, weights)
-    return weights[:, 0]
