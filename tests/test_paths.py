@@ -34,12 +34,12 @@ def test_paths_are_weighed_as_if_each_were_counted(steps: int) -> None:
 
 
 def test_a_gap_of_a_few_doubtful_steps_costs_what_the_detector_would_get_wrong() -> None:
-    """Two trains, five steps apart: log odds of -1 leave them one train in the detector's eyes, of -4 part them."""
+    """Two trains, six steps apart: log odds of -1 leave them one train in the detector's eyes, of -4 part them."""
     occupied = torch.ones(1, 40, dtype=torch.long)
-    occupied[0, 18:23] = 0
+    occupied[0, 18:24] = 0
     losses = []
     for gap in (-1.0, -4.0):
         odds = torch.full((1, 40), 6.0)
-        odds[0, 18:23] = gap
+        odds[0, 18:24] = gap
         losses.append(float(path_loss(odds, occupied)))
     assert losses[0] > 10 and losses[1] < 0.1

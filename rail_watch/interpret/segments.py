@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SWITCH_COST = 10.0
+SWITCH_COST = 8.0
 """Log odds that a change between empty and occupied must gain: neighbouring steps do not speak independently."""
 BOUND = 4.0
 """Log odds per step are bounded, so that the path follows the many."""
