@@ -228,7 +228,7 @@ export class Figure {
     ctx.fillText(fitted(ctx, dates.join(joined), this.width - 28), 14, top + 37);
     let x = 14;
     const y = this.top + this.height + 21;
-    for (const [key, name] of [["o", "occupied"], ["e", "empty"], ["u", "not seen"]]) {
+    for (const [key, name] of [["o", "occupied"], ["e", "empty"], ["u", "unknown"]]) {
       ctx.beginPath();
       ctx.moveTo(x, y - 4);
       ctx.lineTo(x + 26, y - 4);

@@ -155,7 +155,7 @@ class Page {
   counted(look) {
     const letters = Object.entries(look.states).filter(([place]) => this.names.has(place)).map(([, state]) => state);
     const count = (state) => letters.filter((one) => one === state).length;
-    return `${count("o")} occupied, ${count("e")} empty, ${count("u")} not seen`;
+    return `${count("o")} occupied, ${count("e")} empty, ${count("u")} unknown`;
   }
 
   facts(look) {

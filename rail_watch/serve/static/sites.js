@@ -17,7 +17,7 @@ function bar(tracks) {
 function counted(look) {
   const { occupied, empty, unknown } = look.tracks;
   const cargo = look.aprons_occupied ? `, cargo on ${look.aprons_occupied} apron${look.aprons_occupied === 1 ? "" : "s"}` : "";
-  return `Tracks: ${occupied} occupied, ${empty} empty, ${unknown} not seen${cargo}`;
+  return `Tracks: ${occupied} occupied, ${empty} empty, ${unknown} unknown${cargo}`;
 }
 
 function card(site, health) {

@@ -1,4 +1,4 @@
-// Every place at every look: occupied, empty, not seen; where there is no look, nothing.
+// Every place at every look: occupied, empty, unknown; where there is no look, nothing.
 
 import { STATES, clock, el, month, svg } from "./words.js";
 

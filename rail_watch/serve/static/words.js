@@ -3,7 +3,7 @@
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const two = (number) => String(number).padStart(2, "0");
 
-export const STATES = { o: "occupied", e: "empty", u: "not seen" };
+export const STATES = { o: "occupied", e: "empty", u: "unknown" };
 
 export function day(iso) {
   const when = new Date(iso);
