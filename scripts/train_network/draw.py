@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.train_network.seeds import GSD_M, LONE, Drawn
 
 SENSORS = {"fine": "skysat-like", "middle": "planetscope-like", "coarse": "sentinel-2-like"}
 """Sensors of the package's own simulator."""
+OF_OTHER_RENDERER = ("other", LONE, "winter", "busy")
+"""What tests/other_renderer draws."""
+
+
+def _other_renderer(name: str) -> Callable[[float, int, Path, int | None], Path]:
+    from tests.other_renderer import busy, lone, winter, write
+
+    draws = (write.render_series, lone.render_lone, winter.render_winter, busy.render_busy)
+    return dict(zip(OF_OTHER_RENDERER, draws, strict=True))[name]
 
 
 def draw(series: Drawn, work: Path, *, scenes: int | None = None) -> bool:
@@ -19,22 +29,8 @@ def draw(series: Drawn, work: Path, *, scenes: int | None = None) -> bool:
     # Under another name until it is whole: an interrupted run leaves nothing that looks like a series.
     part = folder.with_name(f"{series.seed}.part")
     shutil.rmtree(part, ignore_errors=True)
-    if series.renderer == "other":
-        from tests.other_renderer.write import render_series
-
-        render_series(GSD_M[series.network_class], series.seed, part, scenes)
-    elif series.renderer == LONE:
-        from tests.other_renderer.lone import render_lone
-
-        render_lone(GSD_M[series.network_class], series.seed, part, scenes)
-    elif series.renderer == "winter":
-        from tests.other_renderer.winter import render_winter
-
-        render_winter(GSD_M[series.network_class], series.seed, part, scenes)
-    elif series.renderer == "busy":
-        from tests.other_renderer.busy import render_busy
-
-        render_busy(GSD_M[series.network_class], series.seed, part, scenes)
+    if series.renderer in OF_OTHER_RENDERER:
+        _other_renderer(series.renderer)(GSD_M[series.network_class], series.seed, part, scenes)
     elif series.renderer == "crossings":
         from rail_watch.simulate.random_crossing import write_crossing
 
