@@ -17,7 +17,7 @@ from shapely import Polygon
 from rail_watch.aoi.site import Area, Site, Track
 from rail_watch.errors import BadInput
 from rail_watch.evaluate import SceneScore, figures, parse_truth, read_truth, score
-from rail_watch.evaluate.figures import MEASURES, same_train_auc
+from rail_watch.evaluate.figures import MEASURES, same_train_auc, sure_ratio
 from rail_watch.evaluate.match import Yard, iou, pair_areas
 from rail_watch.evaluate.score import SameTrain, Sighting
 from rail_watch.evaluate.standards import Goal, goals_for, standards_for
@@ -305,6 +305,18 @@ def test_a_true_detection_limit_measures_as_one() -> None:
     twice = tuple(replace(s, shortest_m=10.0) for s in sightings)
     value = figures([SceneScore("s", sightings=twice)], resamples=0)["limit_ratio"].value
     assert value == pytest.approx(2.0, abs=0.12)
+
+
+def test_long_trains_that_were_missed_do_not_flatten_the_curve() -> None:
+    rng = np.random.default_rng(4)
+    ratios = np.exp(rng.uniform(np.log(0.4), np.log(10), 300))
+    found = rng.random(300) < 1 / (1 + np.exp(-(np.log(9) + 8 * np.log(ratios))))
+    plain = sure_ratio(ratios, found)
+    found[np.argsort(ratios)[-3:]] = False
+    assert plain == pytest.approx(1.0, abs=0.15) and sure_ratio(ratios, found) == pytest.approx(plain, abs=0.1)
+    # More than a lapse now and then: half of them all.
+    found[rng.random(300) < 0.5] = False
+    assert (sure_ratio(ratios, found) or 0.0) > 10
 
 
 def test_no_scenes_give_no_figures() -> None:

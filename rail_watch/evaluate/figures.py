@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from rail_watch.evaluate.score import SceneScore
 
@@ -117,23 +117,34 @@ def limit_ratio(scores: Scores) -> Reading:
     return sure_ratio(ratios, np.array([c.found for c in cases], dtype=bool)), len(cases)
 
 
+SURE = 0.9
+"""The limit is the length that is found with this probability."""
+LARGEST_LAPSE = 0.06
+"""Share of trains missed, however long, beyond which this is no lapse (Wichmann & Hill 2001)."""
+
+
 def sure_ratio(ratios: NDArray[np.float64], found: NDArray[np.bool_]) -> float | None:
     """Ratio of true length to stated limit at which nine of ten trains are found.
 
-    Detection probability is fitted as a logistic of the ratio's logarithm; None where there are fewer than 20 trains,
-    or all or none of them were found.
+    Detection probability is fitted as a logistic of the ratio's logarithm times the share that is missed at no length
+    (a psychometric function with a lapse rate: Wichmann & Hill, Perception & Psychophysics 2001), without which one
+    long train that was missed flattens the whole curve. None where there are fewer than 20 trains, or all or none of
+    them were found.
     """
     if len(ratios) < 20 or found.all() or not found.any():
         return None
-    x, y = np.log(ratios), found.astype(float)
+    x = np.log(ratios)
 
     def loss(at: NDArray[np.float64]) -> float:
+        shown = (1 - at[2]) * special.expit((x - at[0]) * np.exp(at[1]))
         # A weak prior on the slope keeps separable samples finite.
-        z = (x - at[0]) * np.exp(at[1])
-        return float(np.logaddexp(0, -z)[y > 0].sum() + np.logaddexp(0, z)[y == 0].sum() + (at[1] - 1) ** 2 / 2)
+        return float(-np.log(np.where(found, shown, 1 - shown) + 1e-12).sum() + (at[1] - 1) ** 2 / 2)
 
-    centre, slope = optimize.minimize(loss, np.array([0.0, 1.0]), method="Nelder-Mead").x
-    return float(np.exp(centre + np.log(9) / np.exp(slope)))
+    bounds = [(None, None), (-3.0, 6.0), (0.0, LARGEST_LAPSE)]
+    starts = [np.array([0.0, 1.0, lapse]) for lapse in (0.0, 0.02)]
+    fits = [optimize.minimize(loss, start, method="Nelder-Mead", bounds=bounds) for start in starts]
+    centre, slope, lapse = min(fits, key=lambda fit: float(fit.fun)).x
+    return float(np.exp(centre + special.logit(SURE / (1 - lapse)) / np.exp(slope)))
 
 
 MEASURES: Mapping[str, tuple[str, Callable[[Scores], Reading]]] = {
