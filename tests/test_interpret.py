@@ -18,7 +18,7 @@ from rail_watch.interpret.network import (
     load_network,
     network_class,
 )
-from rail_watch.interpret.null import PLAIN, EmptyLaw, adapted, load_laws, raised
+from rail_watch.interpret.null import PLAIN, UPPER, EmptyLaw, adapted, load_laws, raised
 from rail_watch.interpret.sections import CHANNELS, SCALARS, light, parts_of, scalars, turned
 from rail_watch.interpret.segments import segments, window_statistic
 from rail_watch.interpret.shadows import sun_on_track
@@ -202,11 +202,12 @@ def test_no_limit_is_stated_below_the_shortest_train_looked_for() -> None:
 def test_a_series_own_empty_looks_have_even_p_values_and_leave_the_threshold(name: str) -> None:
     law = load_laws(name).usual[0]
     rng = np.random.default_rng(4)
-    own = rng.normal(-9.0, 0.7, 200)
+    plain = min(PLAIN, law.threshold(UPPER, law.metres))
+    own = rng.normal(plain - 3.0, 0.7, 200)
     metres = np.full(200, law.metres)
     fitted = adapted(law, own, metres)
-    p = fitted.p_value(rng.normal(-9.0, 0.7, 2000), np.full(2000, law.metres))
-    start = float(law.p_value(np.array(PLAIN), np.array(law.metres)))
+    p = fitted.p_value(rng.normal(plain - 3.0, 0.7, 2000), np.full(2000, law.metres))
+    start = float(law.p_value(np.array(plain), np.array(law.metres)))
     assert np.quantile((p - start) / (1 - start), [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.08)
     assert fitted.threshold(0.01, law.metres) == pytest.approx(law.threshold(0.01, law.metres), abs=1e-6)
 
